@@ -1,0 +1,46 @@
+# Every target sets up what it needs: Python 3.11+ and make are enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SECONDS ?= 600
+.SHELLFLAGS := -eu -o pipefail -c
+SHELL := /bin/bash
+
+.PHONY: help demo test verify fix proto bench soak clean
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing FlareDB into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## a real three-store cluster, real data, one leader killed and restarted
+	@$(BIN)/flaredb demo --tour
+
+test: verify ## every test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+verify: $(STAMP) ## lint, types, dependency rules; writes nothing
+	@$(BIN)/ruff check src tests scripts bench
+	@$(BIN)/ruff format --check src tests scripts bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+fix: $(STAMP) ## format and mend what ruff can mend
+	@$(BIN)/ruff check --fix src tests scripts bench
+	@$(BIN)/ruff format src tests scripts bench
+
+proto: $(STAMP) ## regenerate src/flaredb/wire/pb from proto/
+	@$(BIN)/python scripts/gen_proto.py
+
+bench: $(STAMP) ## the figures of bench/README.md, measured here
+	@$(BIN)/python -m bench
+
+soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
+	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
