@@ -1,0 +1,181 @@
+"""The ordered key-value engine under a store: Protocols, column families, errors and the durability contract.
+
+Contract, held by every implementation and checked by `tests/engine/contract.py`:
+
+1. Keys and values are bytes; keys order as unsigned bytes. The empty key and the empty value are legal.
+   A key is at most `KEY_SIZE_BYTES_MAX` long; a longer one is refused by `ValueError` when it is put.
+2. `Engine.write` applies a batch as a whole, over all column families, and later reads see it at once.
+3. A written batch is *not* durable until a `sync` that began after the write has returned. A power cut keeps
+   everything synced plus some prefix of the unsynced batches, in write order, never part of a batch.
+   A killed process loses nothing that `write` returned from. What `open` finds is durable.
+4. A read, a scan and a snapshot see the state at the moment of the call, whatever is written later.
+5. One thread owns the engine: it alone writes, takes snapshots and closes. `sync` may run in one other thread
+   at the same time. A snapshot may be handed to one other thread, which alone reads and closes it.
+6. After one failed `write` or `sync` the outcome of everything unsynced is unknown. The engine then refuses
+   every call with `EngineFailed`; the process must stop and never retry (a retried fsync can report success
+   for data that the kernel has dropped).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+CF_DEFAULT: Final = "default"
+CF_LOCK: Final = "lock"
+CF_WRITE: Final = "write"
+CF_RAFT: Final = "raft"
+CF_META: Final = "meta"
+ALL_CFS: Final = (CF_DEFAULT, CF_LOCK, CF_WRITE, CF_RAFT, CF_META)
+
+KEY_SIZE_BYTES_MAX: Final = 16 * 1024
+"""Longest key in bytes. Clients are held to 8 KiB; memcomparable encoding and a timestamp add an eighth."""
+
+
+class EngineError(Exception):
+    """Anything an engine raises on purpose, except `ValueError` for arguments outside the contract."""
+
+
+class EngineCorrupted(EngineError):
+    """Stored bytes fail their checks. The store must not serve from this directory."""
+
+
+class EngineLocked(EngineError):
+    """Another process (or another engine of this one) has the directory open. The message names the path."""
+
+
+class EngineClosed(EngineError):
+    """The engine or the snapshot was closed, or the engine has crashed (simulated)."""
+
+
+class EngineFailed(EngineError):
+    """A write or a sync failed, now or earlier. The process must stop; never retry (contract, 6)."""
+
+
+class WriteBatch(Protocol):
+    """Operations that take effect together, in the order they were added. Reusable after `clear`.
+
+    Belongs to the engine whose `batch()` made it. An unknown column family raises `ValueError`.
+    """
+
+    def put(self, cf: str, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, cf: str, key: bytes) -> None:
+        """Remove `key`; removing a missing key is allowed."""
+        ...
+
+    def delete_range(self, cf: str, start: bytes, end: bytes | None) -> None:
+        """Remove every key in [start, end), earlier puts of this batch included.
+
+        `end` None means to the end of the column family; a range with start >= end adds no operation.
+        Cheap however many rows it covers, but each call taxes later scans across it: delete known, few keys
+        one by one instead.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Number of operations; a range counts as one."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Approximate size in bytes of keys and values, as a write-ahead log would hold them."""
+        ...
+
+    def clear(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads. An unknown column family raises `ValueError`."""
+
+    def get(self, cf: str, key: bytes) -> bytes | None:
+        """The value, or None for a missing key (an empty value is b"")."""
+        ...
+
+    def multi_get(self, cf: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values in the order of `keys`, which may repeat."""
+        ...
+
+    def scan(
+        self,
+        cf: str,
+        start: bytes,
+        end: bytes | None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        keys_only: bool = False,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Rows (key, value) of [start, end), ascending, or the same set descending when `reverse`.
+
+        `end` None means no upper bound. At most `limit` rows. With `keys_only` every value is b"".
+        The rows are those of the moment of this call. Pass a limit where one is known: an implementation may
+        gather rows before they are asked for. Finish or drop the iterator before the engine is closed;
+        advancing it after that raises `EngineClosed`.
+        """
+        ...
+
+
+class Snapshot(Reader, Protocol):
+    """One moment of the whole engine, over all column families, until closed. Closing twice is allowed."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Engine(Reader, Protocol):
+    """An ordered key-value engine with the column families `ALL_CFS`. The module states the contract."""
+
+    @property
+    def path(self) -> str:
+        """Directory of the data; a made-up name for an engine in memory."""
+        ...
+
+    def batch(self) -> WriteBatch:
+        """A new, empty batch for this engine."""
+        ...
+
+    def write(self, batch: WriteBatch) -> None:
+        """Apply the batch at once and as a whole, not durable until `sync`. The batch itself stays as it is.
+
+        Errors: EngineFailed, after which every call raises it.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return only when every batch written before this call is durable. Blocks; releases the interpreter.
+
+        Errors: EngineFailed, after which every call raises it.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def approximate_size_bytes(self, cf: str, start: bytes, end: bytes | None) -> int:
+        """Estimated bytes stored in [start, end). Good for comparing regions, not for accounting."""
+        ...
+
+    def stats(self) -> dict[str, int]:
+        """Numbers for flow control and status: `STATS_KEYS`."""
+        ...
+
+    def close(self) -> None:
+        """Release the directory. Open snapshots are closed. Closing twice is allowed. Implies no sync."""
+        ...
+
+
+STATS_KEYS: Final = (
+    "wal_bytes",
+    "sst_bytes",
+    "memtable_bytes",
+    "pending_compaction_bytes",
+    "level0_files_max",
+    "running_compactions",
+)
+"""Keys of `Engine.stats`. `level0_files_max` is the largest count of any column family."""
