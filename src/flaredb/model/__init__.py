@@ -1,0 +1,1 @@
+"""What things are: ids, regions, keys, commands, errors, limits. Standard library only."""
