@@ -1,0 +1,377 @@
+"""Every setting of a store and of PD: name, unit, default, and the relations between them.
+
+Keys and defaults are TiKV's and PD's where the meaning is the same. A setting exists only if some code obeys it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from flaredb.model.errors import ConfigError
+from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
+from flaredb.server import toml_file
+from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.toml_file import AnySection, Section
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+
+PEER_PORT_OFFSET = 10
+"""A store listens for other stores this many ports above its gRPC port, unless server.peer-addr says otherwise."""
+
+
+class LogFile(Section, frozen=True, kw_only=True):
+    """[log.file]"""
+
+    filename: str = ""
+    """Where the log goes; empty: standard error."""
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """[log]"""
+
+    level: LogLevel = "info"
+    format: Literal["text", "json"] = "text"
+    file: LogFile = LogFile()
+
+
+class ServerSettings(Section, frozen=True, kw_only=True):
+    """[server]: what the store listens on and how it is called by others. Empty advertised address: as bound."""
+
+    addr: Text = "127.0.0.1:20160"
+    """gRPC, for clients."""
+
+    advertise_addr: str = ""
+    status_addr: Text = "127.0.0.1:20180"
+    """HTTP: metrics, status, configuration."""
+
+    advertise_status_addr: str = ""
+    peer_addr: str = ""
+    """Raft traffic of other stores; empty: the host of addr, ten ports further on."""
+
+    advertise_peer_addr: str = ""
+    labels: dict[str, str] = {}
+    """Where the store stands, for the placement of replicas."""
+
+    raw_scan_region_error: Literal["unavailable", "response"] = "unavailable"
+    """How RawScan reports a region error: as gRPC status UNAVAILABLE, or in the response. The official Python client
+    takes the latter for an empty range and loses rows; newer clients handle both (wire facts 3.5)."""
+
+
+class StorageSettings(Section, frozen=True, kw_only=True):
+    """[storage]"""
+
+    data_dir: Text = "flaredb-store"
+    max_key_size_bytes: Annotated[int, msgspec.Meta(ge=1, le=KEY_SIZE_BYTES_MAX)] = KEY_SIZE_BYTES_MAX
+
+
+class PdClientSettings(Section, frozen=True, kw_only=True):
+    """[pd]: where the store finds PD."""
+
+    endpoints: tuple[str, ...] = ("127.0.0.1:2379",)
+
+
+class RaftstoreSettings(Section, frozen=True, kw_only=True):
+    """[raftstore]: the Raft groups of a store."""
+
+    raft_base_tick_interval_ms: Positive = 1_000
+    raft_heartbeat_ticks: Positive = 2
+    raft_election_timeout_ticks: Positive = 10
+    raft_min_election_timeout_ticks: Count = 0
+    """Shortest randomised election timeout; 0: raft-election-timeout-ticks."""
+
+    raft_max_election_timeout_ticks: Count = 0
+    """Longest randomised election timeout, exclusive; 0: twice the shortest."""
+
+    raft_entry_max_size_bytes: Positive = ENTRY_SIZE_BYTES_MAX
+    raft_max_size_per_msg_bytes: Positive = MIB
+    raft_max_inflight_msgs: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 256
+    raft_log_gc_tick_interval_ms: Positive = 3_000
+    raft_log_gc_threshold: Positive = 50
+    """Applied entries that may pile up before the log is compacted."""
+
+    raft_log_gc_count_limit: Positive = 196_608
+    """Entries beyond which the log is compacted even if a replica still lacks some."""
+
+    raft_log_gc_size_limit_bytes: Positive = 192 * MIB
+    pd_heartbeat_tick_interval_ms: Positive = 60_000
+    """Between two reports of a region by its leader, without a change to report."""
+
+    pd_store_heartbeat_tick_interval_ms: Positive = 10_000
+    max_peer_down_duration_ms: Positive = 600_000
+    """Silence after which a leader reports a replica as down."""
+
+    notify_capacity: Positive = 40_960
+    """Inputs that may wait for the store's loop; beyond it requests are answered ServerIsBusy."""
+
+    messages_per_tick: Positive = 4_096
+    """Inputs that one step takes at most."""
+
+    @property
+    def election_timeout_ticks_min(self) -> int:
+        """Shortest randomised election timeout in ticks, inclusive."""
+        return self.raft_min_election_timeout_ticks or self.raft_election_timeout_ticks
+
+    @property
+    def election_timeout_ticks_max(self) -> int:
+        """Longest randomised election timeout in ticks, exclusive."""
+        return self.raft_max_election_timeout_ticks or 2 * self.election_timeout_ticks_min
+
+    def problems(self) -> Iterator[str]:
+        """What contradicts itself, each with both values."""
+        heartbeat, election = self.raft_heartbeat_ticks, self.raft_election_timeout_ticks
+        low, high = self.election_timeout_ticks_min, self.election_timeout_ticks_max
+        if heartbeat >= election:
+            yield (
+                f"raftstore.raft-heartbeat-ticks = {heartbeat} must be less than raftstore.raft-election-timeout-ticks "
+                f"= {election}: followers would start elections between two heartbeats"
+            )
+        if low < election:
+            yield (
+                f"raftstore.raft-min-election-timeout-ticks = {low} must not be less than "
+                f"raftstore.raft-election-timeout-ticks = {election}"
+            )
+        if high <= low:
+            yield (
+                f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
+                f"{low} ticks: equal timeouts make candidates split the vote"
+            )
+        if self.messages_per_tick > self.notify_capacity:
+            yield (
+                f"raftstore.messages-per-tick = {self.messages_per_tick} must not exceed raftstore.notify-capacity "
+                f"= {self.notify_capacity}"
+            )
+
+
+class RocksSettings(Section, frozen=True, kw_only=True):
+    """[rocksdb]"""
+
+    max_background_jobs: Positive = 2
+    max_open_files: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    """-1: no bound of RocksDB's own."""
+
+    write_buffer_size_bytes: Positive = 64 * MIB
+    block_cache_size_bytes: Positive = 64 * MIB
+
+
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """All settings of one store process."""
+
+    ready_file: str = ""
+    """Written once the process serves (server/ready_file.py); empty: not at all."""
+
+    server: ServerSettings = ServerSettings()
+    storage: StorageSettings = StorageSettings()
+    pd: PdClientSettings = PdClientSettings()
+    raftstore: RaftstoreSettings = RaftstoreSettings()
+    rocksdb: RocksSettings = RocksSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def peer_addr(self) -> str:
+        """host:port to bind for Raft traffic."""
+        return self.server.peer_addr or shifted(self.server.addr, PEER_PORT_OFFSET, "server.peer-addr")
+
+    @property
+    def pd_addresses(self) -> tuple[str, ...]:
+        """host:port of every PD named."""
+        return tuple(from_url(endpoint, "pd.endpoints") for endpoint in self.pd.endpoints)
+
+    def validate(self) -> None:
+        """Raise ConfigError for the first thing that cannot work, naming the keys and what to change."""
+        server = self.server
+        _check_listener("server.addr", server.addr, server.advertise_addr)
+        _check_listener("server.status-addr", server.status_addr, server.advertise_status_addr)
+        _check_listener("server.peer-addr", self.peer_addr, server.advertise_peer_addr)
+        _check_ports_differ(
+            {"server.addr": server.addr, "server.status-addr": server.status_addr, "server.peer-addr": self.peer_addr}
+        )
+        if not self.pd_addresses:
+            raise ConfigError("pd.endpoints is empty: name at least one PD, such as 127.0.0.1:2379")
+        for problem in self.raftstore.problems():
+            raise ConfigError(problem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kebab-case tables, as GET /config shows them."""
+        return toml_file.to_dict(self)
+
+
+class ReplicationSettings(Section, frozen=True, kw_only=True):
+    """[replication]"""
+
+    max_replicas: Positive = 3
+    location_labels: tuple[str, ...] = ()
+
+
+class ScheduleSettings(Section, frozen=True, kw_only=True):
+    """[schedule]"""
+
+    max_store_down_time_ms: Positive = 30 * 60_000
+    """Silence after which a store counts as down."""
+
+
+class BootstrapSettings(Section, frozen=True, kw_only=True):
+    """[bootstrap]: the regions of a new cluster; without split keys the first store bootstraps one region."""
+
+    split_keys: tuple[str, ...] = ()
+    """Text, or hex: and hexadecimal digits. Read them by ``keys``."""
+
+    stores: Count = 0
+    """Stores to wait for before the regions are placed; 0: as many as replication.max-replicas."""
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The split keys as bytes, ascending."""
+        return tuple(sorted(parse_key(text) for text in self.split_keys))
+
+    def validate(self) -> None:
+        """Raise ConfigError for a key that cannot be read, is empty, too long or named twice."""
+        keys = self.keys
+        for key in keys:
+            if not key or len(key) > KEY_SIZE_BYTES_MAX:
+                raise ConfigError(
+                    f"bootstrap.split-keys: a key has 1 to {KEY_SIZE_BYTES_MAX // KIB} KiB, not {len(key)}"
+                )
+            if keys.count(key) > 1:
+                raise ConfigError(f"bootstrap.split-keys names {key!r} twice; leave one out")
+
+
+class PdSettings(Section, frozen=True, kw_only=True):
+    """All settings of one PD process."""
+
+    ready_file: str = ""
+    """Written once the process serves (server/ready_file.py); empty: not at all."""
+
+    name: Text = "pd"
+    data_dir: str = ""
+    """Empty: default.NAME."""
+
+    client_urls: Text = "http://127.0.0.1:2379"
+    """What to listen on: one URL."""
+
+    advertise_client_urls: str = ""
+    """What clients and stores are told to use; empty: client-urls."""
+
+    tso_save_interval_ms: Positive = 3_000
+    """How far ahead of the clock the upper bound of all timestamps is stored."""
+
+    replication: ReplicationSettings = ReplicationSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def data_path(self) -> str:
+        """The directory PD keeps its state in."""
+        return self.data_dir or f"default.{self.name}"
+
+    @property
+    def address(self) -> str:
+        """host:port to bind."""
+        return from_url(self.client_urls, "client-urls")
+
+    @property
+    def advertise_addresses(self) -> tuple[str, ...]:
+        """host:port of every advertised URL; empty: as bound."""
+        return tuple(from_url(url, "advertise-client-urls") for url in self.advertise_client_urls.split(",") if url)
+
+    @property
+    def stores_wanted(self) -> int:
+        """Stores that must have registered before the initial layout is made."""
+        return self.bootstrap.stores or self.replication.max_replicas
+
+    def validate(self) -> None:
+        """Raise ConfigError for the first thing that cannot work, naming the keys and what to change."""
+        if "," in self.client_urls:
+            raise ConfigError(
+                f'client-urls = "{self.client_urls}" names several URLs: one is served; '
+                "http://0.0.0.0:2379 stands for every interface"
+            )
+        advertised = self.advertise_addresses
+        _check_listener("client-urls", self.address, advertised[0] if advertised else "")
+        self.bootstrap.validate()
+        if self.bootstrap.keys and self.stores_wanted < self.replication.max_replicas:
+            raise ConfigError(
+                f"bootstrap.stores = {self.bootstrap.stores} is less than replication.max-replicas = "
+                f"{self.replication.max_replicas}: each replica needs a store of its own"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kebab-case tables, as PD's configuration shows them."""
+        return toml_file.to_dict(self)
+
+
+def load_store_settings(path: Path | None, flags: Mapping[str, Any]) -> StoreSettings:
+    """Settings of a store: ``flags`` (nested tables, as in the file) over the file over the defaults.
+
+    Errors: ConfigError naming the file for anything that is not right.
+    """
+    settings = _load(StoreSettings, path, flags)
+    settings.validate()
+    return settings
+
+
+def load_pd_settings(path: Path | None, flags: Mapping[str, Any]) -> PdSettings:
+    """Settings of PD: ``flags`` (nested tables, as in the file) over the file over the defaults.
+
+    Errors: ConfigError naming the file for anything that is not right.
+    """
+    settings = _load(PdSettings, path, flags)
+    settings.validate()
+    return settings
+
+
+def parse_key(text: str) -> bytes:
+    """A key as people write it: text (UTF-8), or "hex:" and hexadecimal digits.
+
+    Errors: ConfigError for digits that are not hexadecimal.
+    """
+    if not text.startswith("hex:"):
+        return text.encode()
+    try:
+        return bytes.fromhex(text.removeprefix("hex:"))
+    except ValueError as error:
+        raise ConfigError(
+            f'"{text}" is not a key: after hex: come pairs of hexadecimal digits, such as hex:00ff'
+        ) from error
+
+
+def _load(kind: type[AnySection], path: Path | None, flags: Mapping[str, Any]) -> AnySection:
+    if path is None:
+        return toml_file.build(kind, flags)
+    tables = toml_file.read_toml(path)
+    try:
+        toml_file.build(kind, tables)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return toml_file.build(kind, toml_file.merge(tables, flags))
+
+
+def _check_listener(key: str, bound: str, advertised: str) -> None:
+    host, _ = split_address(bound, key)
+    if advertised:
+        host, port = split_address(advertised, _advertise_key(key))
+        if host in ANY_HOST or port == 0:
+            raise ConfigError(f'{_advertise_key(key)} = "{advertised}" is no address that others can dial')
+    elif host in ANY_HOST:
+        raise ConfigError(f'{key} = "{bound}" is no address that others can dial: set {_advertise_key(key)} too')
+
+
+def _advertise_key(key: str) -> str:
+    section, dot, name = key.rpartition(".")
+    return f"{section}{dot}advertise-{name}"
+
+
+def _check_ports_differ(listeners: Mapping[str, str]) -> None:
+    seen: dict[int, str] = {}
+    for key, address in listeners.items():
+        port = split_address(address, key)[1]
+        if port and port in seen:
+            raise ConfigError(f"{key} and {seen[port]} both use port {port}: give them different ports")
+        seen[port] = key
