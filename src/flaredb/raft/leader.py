@@ -313,14 +313,17 @@ def _step_append_response(r: Raft, m: Message) -> None:
         _on_append_rejected(r, m, pr)
         return
     old_paused = pr.is_paused()
-    if not pr.maybe_update(m.index):
-        return
     state = pr.state
+    # An old acknowledgement says nothing new, unless it ends a probe or is the answer to a snapshot.
+    if not pr.maybe_update(m.index) and (state is _REPLICATE or m.index < pr.matched):
+        return
     if state is _REPLICATE:
         pr.ins.free_to(m.index)
     elif state is _PROBE:
         pr.become_replicate()
     elif pr.is_snapshot_caught_up():
+        if pr.pending_snapshot >= pr.pending_request_snapshot:
+            pr.pending_request_snapshot = INVALID_INDEX
         pr.become_probe()
     if maybe_commit(r):
         if r.should_bcast_commit():

@@ -281,7 +281,8 @@ class Raft:
             return False
         kind = m.msg_type
         if kind in _VOTE_REQUESTS and election.keeps_to_leader(self, m):
-            self.trace(f"ignores {kind.name} of {m.from_} for term {m.term}: it follows {self.leader_id or 'a lease'}")
+            why = f"it follows {self.leader_id}" if self.leader_id else "a lease may hold"
+            self.trace(f"ignores {kind.name} of {m.from_} for term {m.term}: {why}")
             return False
         if kind == MessageType.MsgRequestPreVote or (kind == MessageType.MsgRequestPreVoteResponse and not m.reject):
             # A pre-vote asks about a term that nobody has entered yet, and a granted answer repeats it: neither
@@ -382,7 +383,9 @@ class Raft:
         self.uncommitted_size = 0
         self.uncommitted_tail_index = log.tail_index
         log.max_apply_unpersisted_log_limit = self.max_apply_unpersisted_log_limit
-        self.prs.progress[self.id].become_replicate()
+        own = self.prs.progress[self.id]
+        own.become_replicate()
+        own.recent_active = True
         # There may be a configuration change anywhere in the log: propose none until all of it is applied.
         self.pending_conf_index = log.tail_index
         leader.append_empty(self)

@@ -202,7 +202,7 @@ class RaftLog:
         """
         snap = self.unstable.snapshot
         limit = self.unstable.offset if snap is None else snap.metadata.index
-        if self.persisted < index < limit and self.store.term(index) == term:
+        if self.persisted < index < limit and self.match_term(index, term):
             self.persisted = index
             return True
         return False
