@@ -300,8 +300,6 @@ class Interaction:
             assert e.index == store.applied + 1, f"{i} applies {e.index} after {store.applied}"
             known = self.agreed.setdefault(e.index, (e.term, e.data))
             assert known == (e.term, e.data), f"{i} applied another {e.index}"
-                f"{i} applied another {e.index}"
-            )
             store.applied = e.index
             if e.entry_type != EntryType.EntryNormal:
                 store.set_conf_state(node.apply_conf_change(decode_entry(e)))
