@@ -1,0 +1,174 @@
+"""Bytes of Raft envelopes between stores: one version byte, then msgpack arrays.
+
+Every field is carried, in the order of its dataclass. What most messages leave at its default (snapshot, rejection,
+context and the like) sits together in one optional tail that costs a single byte when absent. Arrays instead of maps
+and msgpack instead of protobuf because these bytes are made and read for every write (ARCHITECTURE.md, speed).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flaredb.model.errors import FlareDBError
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.raft.types import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
+from flaredb.store.messages import RaftEnvelope
+
+ENVELOPES_VERSION = 1
+"""First byte of an envelope batch; a store refuses what it does not know."""
+
+_VERSION_BYTE = bytes([ENVELOPES_VERSION])
+
+_EntryTuple = tuple[EntryType, int, int, bytes, bytes]
+_ConfStateTuple = tuple[list[int], list[int], list[int], list[int], bool]
+_SnapshotTuple = tuple[bytes, _ConfStateTuple, int, int]
+_TailTuple = tuple[_SnapshotTuple | None, bool, int, bytes, int, int]
+_EnvelopeTuple = tuple[
+    int,  # region_id
+    int,  # from_peer
+    int,  # from_store
+    int,  # to_peer
+    int,  # to_store
+    int,  # conf_ver
+    int,  # version
+    MessageType,
+    int,  # to
+    int,  # from_
+    int,  # term
+    int,  # log_term
+    int,  # index
+    list[_EntryTuple],
+    int,  # commit
+    _TailTuple | None,
+]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[_EnvelopeTuple])
+
+
+class FrameError(FlareDBError):
+    """Bytes from another store that this version cannot read."""
+
+
+def encode_envelopes(envelopes: list[RaftEnvelope]) -> bytes:
+    """The bytes of a batch. Senders use ``encode_envelopes_after``, which copies entries' data only once."""
+    return bytes(encode_envelopes_after(b"", envelopes))
+
+
+def encode_envelopes_after(head: bytes, envelopes: list[RaftEnvelope]) -> bytearray:
+    """``head`` followed by the bytes of a batch, in one buffer, so that a frame header costs no further copy."""
+    buffer = bytearray(head + _VERSION_BYTE)
+    _encoder.encode_into([_envelope_tuple(envelope) for envelope in envelopes], buffer, len(buffer))
+    return buffer
+
+
+def decode_envelopes(data: bytes | bytearray | memoryview) -> list[RaftEnvelope]:
+    """The batch that ``encode_envelopes`` made.
+
+    Errors: FrameError for an unknown version, truncated or foreign bytes; nothing is returned then.
+    """
+    if not len(data) or data[0] != ENVELOPES_VERSION:
+        raise FrameError(_unknown_version_text(data))
+    try:
+        decoded = _decoder.decode(memoryview(data)[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise FrameError(f"a batch of Raft messages of {len(data)} bytes cannot be read: {error}") from error
+    return [_envelope(fields) for fields in decoded]
+
+
+def _unknown_version_text(data: bytes | bytearray | memoryview) -> str:
+    if not len(data):
+        return "a batch of Raft messages is empty: not even a version byte"
+    return (
+        f"a batch of Raft messages has version {data[0]}, this store reads version {ENVELOPES_VERSION}; "
+        "run the same FlareDB version on all stores"
+    )
+
+
+def _envelope_tuple(envelope: RaftEnvelope) -> tuple[Any, ...]:
+    message = envelope.message
+    return (
+        envelope.region_id,
+        envelope.from_peer,
+        envelope.from_store,
+        envelope.to_peer,
+        envelope.to_store,
+        envelope.conf_ver,
+        envelope.version,
+        message.msg_type,
+        message.to,
+        message.from_,
+        message.term,
+        message.log_term,
+        message.index,
+        [(entry.entry_type, entry.term, entry.index, entry.data, entry.context) for entry in message.entries],
+        message.commit,
+        _tail_tuple(message),
+    )
+
+
+def _tail_tuple(message: Message) -> tuple[Any, ...] | None:
+    if not (
+        message.context
+        or message.reject
+        or message.reject_hint
+        or message.priority
+        or message.request_snapshot
+        or message.snapshot is not None
+    ):
+        return None
+    snapshot = None if message.snapshot is None else _snapshot_tuple(message.snapshot)
+    return (
+        snapshot,
+        message.reject,
+        message.reject_hint,
+        message.context,
+        message.request_snapshot,
+        message.priority,
+    )
+
+
+def _snapshot_tuple(snapshot: Snapshot) -> tuple[Any, ...]:
+    metadata = snapshot.metadata
+    conf = metadata.conf_state
+    conf_tuple = (conf.voters, conf.learners, conf.voters_outgoing, conf.learners_next, conf.auto_leave)
+    return (snapshot.data, conf_tuple, metadata.index, metadata.term)
+
+
+def _envelope(fields: _EnvelopeTuple) -> RaftEnvelope:
+    region_id, from_peer, from_store, to_peer, to_store, conf_ver, version = fields[:7]
+    return RaftEnvelope(
+        RegionId(region_id),
+        PeerId(from_peer),
+        StoreId(from_store),
+        PeerId(to_peer),
+        StoreId(to_store),
+        conf_ver,
+        version,
+        _message(*fields[7:]),
+    )
+
+
+def _message(
+    msg_type: MessageType,
+    to: int,
+    from_: int,
+    term: int,
+    log_term: int,
+    index: int,
+    entry_tuples: list[_EntryTuple],
+    commit: int,
+    tail: _TailTuple | None,
+) -> Message:
+    entries = [Entry(*fields) for fields in entry_tuples]
+    if tail is None:
+        return Message(msg_type, to, from_, term, log_term, index, entries, commit)
+    snapshot = None if tail[0] is None else _snapshot(tail[0])
+    return Message(msg_type, to, from_, term, log_term, index, entries, commit, snapshot, *tail[1:])
+
+
+def _snapshot(fields: _SnapshotTuple) -> Snapshot:
+    data, conf_fields, index, term = fields
+    return Snapshot(data, SnapshotMetadata(ConfState(*conf_fields), index, term))
