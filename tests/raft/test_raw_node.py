@@ -1,0 +1,388 @@
+"""RawNode: Readys, persistence in order, what may leave before a sync, errors, restart."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from flaredb.raft import (
+    ConfChange,
+    ConfChangeError,
+    ConfChangeType,
+    ConfState,
+    Entry,
+    EntryType,
+    HardState,
+    MemStorage,
+    Message,
+    MessageType,
+    ProposalDropped,
+    RaftInvariantError,
+    RawNode,
+    Ready,
+    RequestSnapshotDropped,
+    SoftState,
+    StateRole,
+    StepLocalMsg,
+    StepPeerNotFound,
+    is_local_msg,
+)
+
+from .group import Group, config, log_of, make_node, persist, sent
+
+M = MessageType
+
+
+def write(node: RawNode, rd: Ready) -> None:
+    """Make a Ready readable in the storage, without any sync."""
+    store = node.store()
+    assert isinstance(store, MemStorage)
+    if rd.snapshot is not None:
+        store.apply_snapshot(rd.snapshot)
+    store.append(rd.entries)
+    if rd.hs is not None:
+        store.set_hardstate(rd.hs)
+    node.advance_append_async(rd)
+
+
+def leader() -> RawNode:
+    """Leader 1 of three, all of whom hold and have applied its first entry."""
+    node = make_node(1, [1, 2, 3])
+    node.campaign()
+    persist(node)
+    node.step(Message(M.MsgRequestVoteResponse, 1, 2, 1))
+    persist(node)
+    for i in (2, 3):
+        node.step(Message(M.MsgAppendResponse, 1, i, 1, index=1))
+    persist(node)
+    return node
+
+
+# What a Ready says.
+
+
+def test_a_new_node_has_nothing_to_do() -> None:
+    node = make_node(1, [1, 2, 3], log_of(1), HardState(1, 2, 1), applied=1)
+    assert not node.has_ready()
+
+
+def test_a_restarted_node_hands_out_what_was_committed_and_not_applied() -> None:
+    node = make_node(1, [1, 2, 3], log_of(1, 1, 1), HardState(1, 0, 3), applied=1)
+    rd = node.ready()
+    assert ([e.index for e in rd.committed_entries], rd.must_sync, rd.hs, rd.ss) == ([2, 3], False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "must_sync"),
+    [
+        (Message(M.MsgRequestVote, 1, 2, 1), True),
+        (Message(M.MsgHeartbeat, 1, 2, 1), True),
+        (Message(M.MsgAppend, 1, 2, 1, entries=log_of(1)), True),
+    ],
+)
+def test_term_vote_and_entries_must_be_synced(message: Message, must_sync: bool) -> None:
+    node = make_node(1, [1, 2, 3])
+    node.step(message)
+    assert node.ready().must_sync is must_sync
+
+
+def test_a_commit_index_alone_needs_no_sync() -> None:
+    node = make_node(1, [1, 2, 3], log_of(1, 1), HardState(1, 0, 1), applied=1)
+    node.step(Message(M.MsgAppend, 1, 2, 1, 1, 2, commit=2))
+    rd = node.ready()
+    assert (rd.hs, rd.must_sync, len(rd.persisted_messages)) == (HardState(1, 0, 2), False, 1)
+
+
+def test_soft_state_is_told_when_leader_or_role_change() -> None:
+    node = make_node(1, [1, 2, 3])
+    node.step(Message(M.MsgHeartbeat, 1, 2, 1))
+    rd = node.ready()
+    assert rd.ss == SoftState(2, StateRole.Follower)
+    node.advance(rd)
+    node.step(Message(M.MsgHeartbeat, 1, 2, 1))
+    assert node.ready().ss is None
+
+
+def test_readys_are_numbered_from_one() -> None:
+    node = leader()
+    first = node.ready()
+    node.advance(first)
+    assert node.ready().number == first.number + 1
+    assert make_node(1, [1]).ready().number == 1
+
+
+# Before and after the sync.
+
+
+def test_a_leaders_messages_leave_at_once_and_a_followers_after_the_sync() -> None:
+    node = leader()
+    node.propose(b"", b"x")
+    rd = node.ready()
+    assert ([m.to for m in rd.messages], rd.persisted_messages, rd.must_sync) == ([2, 3], [], True)
+    follower = make_node(2, [1, 2, 3])
+    follower.step(rd.messages[0])
+    rd = follower.ready()
+    assert (rd.messages, [m.to for m in rd.persisted_messages]) == ([], [1])
+
+
+def test_a_candidates_requests_leave_after_its_vote_is_stored() -> None:
+    node = make_node(1, [1, 2, 3])
+    node.campaign()
+    rd = node.ready()
+    assert (rd.hs, rd.must_sync, rd.messages, len(rd.persisted_messages)) == (HardState(1, 1, 0), True, [], 2)
+
+
+def test_the_leaders_own_match_moves_only_when_persisted() -> None:
+    node = leader()
+    node.propose(b"", b"x")
+    rd = node.ready()
+    write(node, rd)
+    own = node.raft.prs.progress[1]
+    assert (own.matched, node.raft.raft_log.persisted) == (1, 1)
+    node.step(Message(M.MsgAppendResponse, 1, 2, 1, index=2))
+    assert node.raft.raft_log.committed == 1, "2 alone is no quorum"
+    node.on_persist_ready(rd.number)
+    assert (own.matched, node.raft.raft_log.committed) == (2, 2)
+
+
+def test_a_quorum_of_followers_commits_before_the_leaders_disk_but_the_leader_applies_after_it() -> None:
+    node = leader()
+    node.propose(b"", b"x")
+    rd = node.ready()
+    write(node, rd)
+    for i in (2, 3):
+        node.step(Message(M.MsgAppendResponse, 1, i, 1, index=2))
+    second = node.ready()
+    assert (second.hs, second.committed_entries) == (HardState(1, 1, 2), [])
+    write(node, second)
+    node.on_persist_ready(rd.number)
+    assert [e.data for e in node.ready().committed_entries] == [b"x"]
+
+
+def test_several_readys_may_be_unpersisted_and_one_report_covers_the_earlier_ones() -> None:
+    node = leader()
+    numbers = []
+    for data in (b"a", b"b", b"c"):
+        node.propose(b"", data)
+        rd = node.ready()
+        assert [e.data for e in rd.entries] == [data], "only what no earlier Ready held"
+        write(node, rd)
+        numbers.append(rd.number)
+    node.on_persist_ready(numbers[1])
+    assert node.raft.raft_log.persisted == 3
+    node.on_persist_ready(numbers[0])
+    assert node.raft.raft_log.persisted == 3
+    node.on_persist_ready(numbers[2])
+    assert node.raft.raft_log.persisted == 4
+
+
+def test_a_followers_second_acknowledgement_waits_with_the_first() -> None:
+    follower = make_node(2, [1, 2, 3])
+    m = Message(M.MsgAppend, 2, 1, 1, entries=log_of(1))
+    follower.step(m)
+    write(follower, follower.ready())
+    follower.step(m)
+    rd = follower.ready()
+    assert (rd.must_sync, rd.messages, len(rd.persisted_messages)) == (False, [], 1)
+
+
+def test_advance_reports_what_the_sync_made_possible() -> None:
+    node = make_node(1, [1])
+    node.campaign()
+    node.propose(b"", b"x")
+    rd = node.ready()
+    store = node.store()
+    assert isinstance(store, MemStorage)
+    store.append(rd.entries)
+    light = node.advance(rd)
+    assert (light.commit_index, [e.data for e in light.committed_entries]) == (2, [b"", b"x"])
+    assert node.raft.raft_log.applied == 0
+    node.advance_apply()
+    assert node.raft.raft_log.applied == 2
+    assert not node.has_ready()
+
+
+def test_applying_may_lag_behind_what_was_handed_out() -> None:
+    node = make_node(1, [1, 2, 3], log_of(1, 1, 1), HardState(1, 0, 3))
+    rd = node.ready()
+    node.advance_append(rd)
+    node.advance_apply_to(2)
+    assert node.raft.raft_log.applied == 2
+    assert not node.has_ready(), "what was handed out does not come again"
+    with pytest.raises(RaftInvariantError):
+        node.advance_apply_to(1)
+
+
+def test_committed_entries_come_in_portions() -> None:
+    node = make_node(1, [1, 2, 3], log_of(1, 1, 1), HardState(1, 0, 3), max_committed_size_per_ready=24)
+    rd = node.ready()
+    assert [e.index for e in rd.committed_entries] == [1, 2]
+    assert [e.index for e in node.advance_append(rd).committed_entries] == [3]
+
+
+def test_a_leader_may_apply_ahead_of_its_disk_when_allowed() -> None:
+    node = make_node(1, [1, 2, 3], max_apply_unpersisted_log_limit=10)
+    node.campaign()
+    persist(node)
+    node.step(Message(M.MsgRequestVoteResponse, 1, 2, 1))
+    write(node, node.ready())
+    for i in (2, 3):
+        node.step(Message(M.MsgAppendResponse, 1, i, 1, index=1))
+    assert [e.index for e in node.ready().committed_entries] == [1]
+    node.raft.become_follower(2, 0)
+    assert node.raft.raft_log.max_apply_unpersisted_log_limit == 0
+
+
+def test_readys_are_given_back_in_order_and_persisted_after_that() -> None:
+    node = leader()
+    node.propose(b"", b"x")
+    rd = node.ready()
+    with pytest.raises(RaftInvariantError):
+        node.on_persist_ready(rd.number)
+    write(node, rd)
+    node.propose(b"", b"y")
+    node.ready()
+    with pytest.raises(RaftInvariantError):
+        node.advance_append_async(rd)
+
+
+def test_messages_of_a_leader_that_steps_down_while_applying_wait_for_the_next_ready() -> None:
+    group = Group.of(2)
+    group.elect(1)
+    node = group[1]
+    node.propose_conf_change(b"", ConfChange(ConfChangeType.RemoveNode, 1))
+    persist(node)
+    node.step(Message(M.MsgAppendResponse, 1, 2, 1, index=2))
+    rd = node.ready()
+    assert len(rd.committed_entries) == 1
+    node.ping()
+    node.apply_conf_change(ConfChange(ConfChangeType.RemoveNode, 1))
+    light = node.advance_append(rd)
+    assert (node.raft.state, light.messages) == (StateRole.Follower, [])
+    assert [m.msg_type for m in node.ready().persisted_messages] == [M.MsgHeartbeat]
+
+
+# Inputs and errors.
+
+
+def test_local_messages_are_refused_from_outside() -> None:
+    node = leader()
+    local = {M.MsgHup, M.MsgBeat, M.MsgUnreachable, M.MsgSnapStatus, M.MsgCheckQuorum}
+    assert {kind for kind in M if is_local_msg(kind)} == local
+    for kind in local:
+        with pytest.raises(StepLocalMsg):
+            node.step(Message(kind, 1, 2))
+
+
+def test_responses_of_unknown_nodes_are_refused_and_their_requests_answered() -> None:
+    node = leader()
+    for kind in (M.MsgAppendResponse, M.MsgHeartbeatResponse, M.MsgRequestVoteResponse, M.MsgRequestPreVoteResponse):
+        with pytest.raises(StepPeerNotFound):
+            node.step(Message(kind, 1, 9, 1))
+    node.step(Message(M.MsgRequestVote, 1, 9, 5, 9, 9))
+    assert [(m.to, m.reject) for m in sent(node)] == [(9, False)]
+
+
+def test_a_batch_is_one_proposal_of_many_entries() -> None:
+    node = leader()
+    node.propose_batch([b"a", b"b"], b"ctx")
+    rd = node.ready()
+    assert [(e.index, e.data, e.context) for e in rd.entries] == [(2, b"a", b"ctx"), (3, b"b", b"ctx")]
+    assert [len(m.entries) for m in rd.messages] == [2, 2]
+    with pytest.raises(ProposalDropped):
+        node.propose_batch([])
+
+
+def test_a_stepped_proposal_leaves_the_senders_entries_alone() -> None:
+    node = leader()
+    mine = Entry(data=b"x")
+    node.step(Message(M.MsgPropose, 1, 2, entries=[mine]))
+    assert (mine.index, mine.term) == (0, 0)
+    assert node.raft.raft_log.last_index() == 2
+
+
+def test_an_undecodable_change_is_dropped_and_a_wrong_one_named() -> None:
+    node = leader()
+    bad = Entry(EntryType.EntryConfChange, data=b"\xff")
+    with pytest.raises(ProposalDropped):
+        node.step(Message(M.MsgPropose, 1, 2, entries=[Entry(data=b"x"), bad]))
+    single = make_node(1, [1])
+    single.campaign()
+    persist(single)
+    with pytest.raises(ConfChangeError):
+        single.propose_conf_change(b"", ConfChange(ConfChangeType.RemoveNode, 1))
+    assert node.raft.raft_log.last_index() == 1, "all or nothing"
+
+
+def test_applying_a_change_that_does_not_fit_changes_nothing() -> None:
+    node = make_node(1, [1])
+    before = node.raft.prs.conf
+    with pytest.raises(ConfChangeError):
+        node.apply_conf_change(ConfChange(ConfChangeType.RemoveNode, 1))
+    assert node.raft.prs.conf is before
+
+
+def test_a_snapshot_is_requested_only_when_it_makes_sense() -> None:
+    with pytest.raises(RequestSnapshotDropped):
+        leader().request_snapshot()
+    lonely = make_node(2, [1, 2, 3], log_of(1))
+    with pytest.raises(RequestSnapshotDropped):
+        lonely.request_snapshot()
+    lonely.step(Message(M.MsgHeartbeat, 2, 1, 2))
+    with pytest.raises(RequestSnapshotDropped):
+        lonely.request_snapshot()
+
+
+def test_only_leaders_ping_and_a_ping_reaches_learners_too() -> None:
+    node = make_node(1, [1], learners=[2])
+    node.ping()
+    assert sent(node) == []
+    node.campaign()
+    persist(node)
+    node.ping()
+    assert [m.to for m in sent(node, M.MsgHeartbeat)] == [2]
+
+
+def test_status_shows_progress_of_leaders_only() -> None:
+    node = leader()
+    status = node.status()
+    assert (status.id, status.applied, status.ss) == (1, 1, SoftState(1, StateRole.Leader))
+    assert status.hs == HardState(1, 1, 1)
+    assert status.progress is node.raft.prs
+    assert make_node(1, [1]).status().progress is None
+
+
+def test_decisions_are_traced() -> None:
+    lines: list[str] = []
+    store = MemStorage.new_with_conf_state(ConfState([1]))
+    node = RawNode(config(1), store, random.Random(1), lines.append)
+    node.campaign()
+    assert lines == ["1 became follower at term 0", "1 became candidate at term 1", "1 became leader at term 1"]
+
+
+def test_the_same_chance_gives_the_same_run() -> None:
+    def run() -> list[int]:
+        node = RawNode(config(1), MemStorage.new_with_conf_state(ConfState([1, 2])), random.Random(5))
+        return [node.raft.term for _ in range(200) if node.tick()]
+
+    assert run() == run()
+
+
+def test_a_stored_commit_index_beyond_the_log_stops_the_start() -> None:
+    with pytest.raises(RaftInvariantError):
+        make_node(1, [1], log_of(1), HardState(1, 0, 2))
+
+
+def test_pending_reads_are_bounded_and_forgotten_with_the_leadership() -> None:
+    node = make_node(1, [1, 2, 3], max_pending_reads=2)
+    node.campaign()
+    persist(node)
+    node.step(Message(M.MsgRequestVoteResponse, 1, 2, 1))
+    persist(node)
+    node.step(Message(M.MsgAppendResponse, 1, 2, 1, index=1))
+    for name in (b"a", b"b", b"c"):
+        node.read_index(name)
+    assert list(node.raft.read_only.pending_read_index) == [b"a", b"b"]
+    node.raft.become_follower(2, 0)
+    assert node.raft.pending_read_count() == 0
