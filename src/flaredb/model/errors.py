@@ -135,3 +135,15 @@ class StoreClosing(RegionError):
 
     def __init__(self) -> None:
         super().__init__("the store is shutting down")
+
+
+class UndeterminedResult(RegionError):
+    """The write was proposed and its fate is not known: it may be applied later, or never."""
+
+    retryable = False
+
+    def __init__(self, region_id: RegionId, waited_ms: int) -> None:
+        super().__init__(
+            f"the write to region {region_id} was proposed but neither applied nor replaced within {waited_ms} ms; "
+            "it may still be applied"
+        )

@@ -1,0 +1,1 @@
+"""What is replicated through a region's log: one file per operation, in the order it happens."""

@@ -1,0 +1,171 @@
+"""Committed entries become data: one batch of puts and deletes together with the new applied index.
+
+Applying is deterministic: it depends on the entry, the region and the data, never on time or on which replica it is.
+Compare-and-swap is decided here, in log order, so it needs no lock and gives every replica the same outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flaredb.engine.base import Engine, WriteBatch
+from flaredb.model.commands import (
+    COMPARE_AND_SWAP,
+    DATA_CFS,
+    DELETE,
+    DELETE_RANGE,
+    PUT,
+    CasResult,
+    Operation,
+    Request,
+    Write,
+)
+from flaredb.model.errors import EpochNotMatch, StaleCommand
+from flaredb.raft import Entry, EntryType
+from flaredb.store.peer import Peer, Proposal
+from flaredb.wire.entries import COMPACT_LOG, WRITE, decode_entry
+
+Answer = Callable[[Request, Any], None]
+
+
+class PendingWrites:
+    """What the batch of this step will change, for compare-and-swap, which must see it before it is written."""
+
+    __slots__ = ("_engine", "_keys", "_ranges")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys: dict[tuple[int, bytes], bytes | None] = {}
+        self._ranges: list[tuple[int, bytes, bytes | None]] = []
+
+    def set(self, cf: int, key: bytes, value: bytes | None) -> None:
+        """Note a put, or a delete by None."""
+        self._keys[(cf, key)] = value
+
+    def delete_range(self, cf: int, start: bytes, end: bytes | None) -> None:
+        """Note the deletion of [start, end)."""
+        for at, key in list(self._keys):
+            if at == cf and start <= key and (end is None or key < end):
+                self._keys[(at, key)] = None
+        self._ranges.append((cf, start, end))
+
+    def get(self, cf: int, key: bytes) -> bytes | None:
+        """The value as it will be after the batch so far."""
+        if (cf, key) in self._keys:
+            return self._keys[(cf, key)]
+        for at, start, end in self._ranges:
+            if at == cf and start <= key and (end is None or key < end):
+                return None
+        return self._engine.get(DATA_CFS[cf], key)
+
+
+class Applier:
+    """Applies entries of any number of regions into one batch. One per step."""
+
+    __slots__ = ("_answer", "_batch", "_pending", "keys_written")
+
+    def __init__(self, engine: Engine, batch: WriteBatch, answer: Answer) -> None:
+        self._batch = batch
+        self._pending = PendingWrites(engine)
+        self._answer = answer
+        self.keys_written = 0
+
+    def apply(self, peer: Peer, entries: list[Entry]) -> None:
+        """Stage the entries and the applied index; answer the requests that proposed them.
+
+        Pre: entries continue at the applied index (asserted). The caller writes the batch before answers leave.
+        """
+        for entry in entries:
+            assert entry.index == peer.applied_index + 1, f"region {peer.region.id}: applied twice or out of order"
+            proposal = self._take_proposal(peer, entry)
+            if entry.data:
+                self._apply_entry(peer, entry, proposal)
+            peer.applied_index = peer.storage.apply_state.applied_index = entry.index
+        peer.storage.set_apply_state(self._batch)
+        peer.node.advance_apply_to(peer.applied_index)
+
+    def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
+        """The proposal that became this entry; those that another leader's entries replaced are answered."""
+        proposals = peer.proposals
+        while proposals and proposals[0].index <= entry.index:
+            proposal = proposals.popleft()
+            if proposal.index == entry.index and proposal.term == entry.term:
+                return proposal
+            for request in proposal.requests:
+                self._answer(request, StaleCommand())
+        return None
+
+    def _apply_entry(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
+        assert entry.entry_type is EntryType.EntryNormal, "membership changes are not proposed by this version"
+        if proposal is not None and proposal.operations:
+            self._apply_write(peer, proposal.version, proposal.operations, proposal)
+            return
+        payload = decode_entry(entry.data)
+        if payload[0] == WRITE:
+            self._apply_write(peer, payload[1], payload[2], None)
+        elif payload[0] == COMPACT_LOG:
+            peer.storage.compact_to(min(payload[1], peer.synced_applied_index), self._batch)
+
+    def _apply_write(self, peer: Peer, version: int, operations: list[Operation], proposal: Proposal | None) -> None:
+        if version != peer.region.epoch.version:
+            self._refuse(peer, version, proposal)
+            return
+        outcomes = [self._apply_operation(peer, operation) for operation in operations]
+        if proposal is None:
+            return
+        at = 0
+        for request in proposal.requests:
+            assert isinstance(request.command, Write)
+            self._answer(request, outcomes[at])
+            at += len(request.command.operations)
+
+    def _refuse(self, peer: Peer, version: int, proposal: Proposal | None) -> None:
+        """The region changed between propose and apply: the write counts nowhere, on no replica."""
+        if proposal is not None:
+            for request in proposal.requests:
+                self._answer(request, EpochNotMatch(peer.region.id, version, (peer.region,)))
+
+    def _apply_operation(self, peer: Peer, operation: Operation) -> CasResult | None:
+        code, cf, key = operation[0], operation[1], operation[2]
+        if code == PUT:
+            self._put(peer, cf, key, operation[3])
+        elif code == DELETE:
+            self._delete(cf, key)
+        elif code == DELETE_RANGE:
+            self._delete_range(peer, cf, key, operation[3])
+        else:
+            assert code == COMPARE_AND_SWAP, f"unknown operation {code}"
+            return self._compare_and_swap(peer, cf, key, operation[3], operation[4])
+        return None
+
+    def _put(self, peer: Peer, cf: int, key: bytes, value: bytes) -> None:
+        self._batch.put(DATA_CFS[cf], key, value)
+        self._pending.set(cf, key, value)
+        traffic = peer.traffic
+        traffic.keys_written += 1
+        size = len(key) + len(value)
+        traffic.bytes_written += size
+        peer.approximate_size_bytes += size
+        peer.approximate_keys += 1
+
+    def _delete(self, cf: int, key: bytes) -> None:
+        self._batch.delete(DATA_CFS[cf], key)
+        self._pending.set(cf, key, None)
+
+    def _delete_range(self, peer: Peer, cf: int, start: bytes, end: bytes) -> None:
+        bound = end or peer.region.end_key or None
+        self._batch.delete_range(DATA_CFS[cf], start, bound)
+        self._pending.delete_range(cf, start, bound)
+
+    def _compare_and_swap(
+        self, peer: Peer, cf: int, key: bytes, expected: bytes | None, value: bytes | None
+    ) -> CasResult:
+        current = self._pending.get(cf, key)
+        if current != expected:
+            return CasResult(False, current)
+        if value is not None:
+            self._put(peer, cf, key, value)
+        elif current is not None:
+            self._delete(cf, key)
+        return CasResult(True, current)

@@ -1,0 +1,38 @@
+"""What must hold after every step. Run by tests and the simulator; a broken one stops the process (AssertionError)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flaredb.store.peer import Peer
+    from flaredb.store.store import Store
+
+
+def check_store(store: Store) -> None:
+    """Assert every invariant of the store and its peers."""
+    regions = store.region_map.regions()
+    for left, right in pairwise(regions):
+        assert not left.overlaps(right), f"regions {left.id} and {right.id} overlap on store {store.store_id}"
+    assert {region.id for region in regions} == set(store.peers), "region map and peers disagree"
+    assert store.waiting_requests >= 0, "more answers than requests"
+    assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
+    for peer in store.peers.values():
+        assert not peer.writes or store.has_work(), f"region {peer.region.id}: writes left over from a step"
+        check_peer(peer)
+
+
+def check_peer(peer: Peer) -> None:
+    """Assert every invariant of one peer."""
+    log = peer.node.raft.raft_log
+    state = peer.storage.apply_state
+    name = f"region {peer.region.id}"
+    assert state.truncated_index <= peer.applied_index <= log.committed, f"{name}: applied {peer.applied_index}"
+    assert peer.applied_index == state.applied_index, f"{name}: applied index in memory and staged differ"
+    assert peer.synced_applied_index <= peer.applied_index, f"{name}: synced beyond applied"
+    numbers = [entry.ready_number for entry in peer.unsynced]
+    assert numbers == sorted(numbers), f"{name}: unsynced Readys out of order"
+    positions = [(proposal.term, proposal.index) for proposal in peer.proposals]
+    assert positions == sorted(positions), f"{name}: proposals out of order"
+    assert peer.meta in peer.region.peers, f"{name}: this peer is not in its region"

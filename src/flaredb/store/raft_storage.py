@@ -1,0 +1,239 @@
+"""One region's Raft log and states on the shared engine, under keys that start with the region id (model/keys.py).
+
+What a Ready hands out is staged into the step's batch and shown here at once: the core may read it back before the
+batch is written, and nothing promises durability before the Sync that follows.
+"""
+
+from __future__ import annotations
+
+from flaredb.engine.base import CF_RAFT, Engine, WriteBatch
+from flaredb.model.ids import RegionId
+from flaredb.model.keys import apply_state_key, hard_state_key, log_key
+from flaredb.model.region import PeerRole, Region
+from flaredb.raft import Compacted, ConfState, Entry, HardState, RaftState, Snapshot, Unavailable
+from flaredb.raft.types import entry_size_bytes
+from flaredb.wire.states import (
+    ApplyState,
+    StateCorrupted,
+    decode_apply_state,
+    decode_hard_state,
+    decode_log_entry,
+    encode_apply_state,
+    encode_hard_state,
+    encode_log_entry,
+)
+
+INITIAL_INDEX = 5
+INITIAL_TERM = 5
+"""A new region's log starts after (5, 5), so that an empty peer can never pass for one that has it (wire facts 4.9)."""
+
+
+def conf_state_of(region: Region) -> ConfState:
+    """The Raft configuration that a region's peers and roles stand for."""
+    state = ConfState()
+    for peer in region.peers:
+        if peer.role in (PeerRole.VOTER, PeerRole.INCOMING_VOTER):
+            state.voters.append(peer.id)
+        if peer.role is PeerRole.LEARNER:
+            state.learners.append(peer.id)
+        if peer.role is PeerRole.DEMOTING_VOTER:
+            state.learners_next.append(peer.id)
+    if any(peer.role in (PeerRole.INCOMING_VOTER, PeerRole.DEMOTING_VOTER) for peer in region.peers):
+        old = (PeerRole.VOTER, PeerRole.DEMOTING_VOTER)
+        state.voters_outgoing.extend(peer.id for peer in region.peers if peer.role in old)
+    return state
+
+
+class RaftStorage:
+    """Implements raft.Storage.
+
+    Invariants: entries (truncated_index, last_index] exist; ``_cache`` holds the youngest of them without a gap,
+    ``_cache[i].index == _cache_first + i``; apply_state.applied_index <= last_index.
+    """
+
+    __slots__ = (
+        "_cache",
+        "_cache_bytes",
+        "_cache_bytes_max",
+        "_cache_first",
+        "_engine",
+        "apply_state",
+        "hard_state",
+        "last",
+        "region",
+    )
+
+    def __init__(self, engine: Engine, region: Region, cache_bytes_max: int) -> None:
+        """Load what the engine holds of the region. Errors: StateCorrupted."""
+        self._engine = engine
+        self.region = region
+        """Kept current by the peer; gives the configuration at start."""
+        apply_state = engine.get(CF_RAFT, apply_state_key(region.id))
+        hard_state = engine.get(CF_RAFT, hard_state_key(region.id))
+        if apply_state is None or hard_state is None:
+            raise StateCorrupted(f"region {region.id} has no Raft state on disk")
+        self.apply_state = decode_apply_state(apply_state)
+        self.hard_state = decode_hard_state(hard_state)
+        self.hard_state.commit = max(self.hard_state.commit, self.apply_state.applied_index)
+        self._cache: list[Entry] = []
+        self._cache_bytes = 0
+        self._cache_bytes_max = cache_bytes_max
+        self.last = self._load_log()
+        self._cache_first = self.last - len(self._cache) + 1
+        if self.last < self.hard_state.commit:
+            raise StateCorrupted(
+                f"region {region.id}: the log ends at {self.last}, before the commit index {self.hard_state.commit}"
+            )
+
+    def _load_log(self) -> int:
+        region_id = self.region.id
+        expected = self.apply_state.truncated_index + 1
+        rows = self._engine.scan(CF_RAFT, log_key(region_id, expected), log_key(region_id, 2**64 - 1))
+        for key, value in rows:
+            index = int.from_bytes(key[-8:], "big")
+            if index != expected:
+                raise StateCorrupted(f"region {region_id}: log entry {expected} is missing, {index} follows")
+            self._remember(decode_log_entry(index, value))
+            expected += 1
+        return expected - 1
+
+    def _remember(self, entry: Entry) -> None:
+        self._cache.append(entry)
+        self._cache_bytes += entry_size_bytes(entry)
+        if self._cache_bytes > self._cache_bytes_max:
+            self._shrink_cache()
+
+    def _shrink_cache(self) -> None:
+        """Forget the older half in one go; at least the youngest entry stays."""
+        cache, size, count = self._cache, self._cache_bytes, 0
+        while size > self._cache_bytes_max // 2 and count < len(cache) - 1:
+            size -= entry_size_bytes(cache[count])
+            count += 1
+        del cache[:count]
+        self._cache_bytes = size
+        if cache:
+            self._cache_first = cache[0].index
+
+    # ------------------------------------------------ raft.Storage
+
+    def initial_state(self) -> RaftState:
+        """Hard state and configuration, as of the applied index."""
+        hard = self.hard_state
+        return RaftState(HardState(hard.term, hard.vote, hard.commit), conf_state_of(self.region))
+
+    def first_index(self) -> int:
+        """Index after the last compacted one."""
+        return self.apply_state.truncated_index + 1
+
+    def last_index(self) -> int:
+        """Index of the last entry written."""
+        return self.last
+
+    def term(self, idx: int) -> int:
+        """Term at idx. Errors: Compacted, Unavailable."""
+        if idx >= self._cache_first and idx <= self.last and self._cache:
+            return self._cache[idx - self._cache_first].term
+        state = self.apply_state
+        if idx == state.truncated_index:
+            return state.truncated_term
+        return self.entries(idx, idx + 1, None)[0].term
+
+    def entries(self, low: int, high: int, max_size: int | None) -> list[Entry]:
+        """Entries [low, high), at most max_size bytes but at least one. Errors: Compacted, Unavailable."""
+        if low <= self.apply_state.truncated_index:
+            raise Compacted(f"region {self.region.id}: index {low} is compacted")
+        if high > self.last + 1:
+            raise Unavailable(f"region {self.region.id}: index {high - 1} is beyond the last, {self.last}")
+        if low >= self._cache_first:
+            first = self._cache_first
+            return _limited(self._cache[low - first : high - first], max_size)
+        return self._read(low, high, max_size)
+
+    def _read(self, low: int, high: int, max_size: int | None) -> list[Entry]:
+        found: list[Entry] = []
+        size = 0
+        region_id = self.region.id
+        for key, value in self._engine.scan(CF_RAFT, log_key(region_id, low), log_key(region_id, high)):
+            entry = decode_log_entry(int.from_bytes(key[-8:], "big"), value)
+            size += entry_size_bytes(entry)
+            if found and max_size is not None and size > max_size:
+                return found
+            if entry.index != low + len(found):
+                raise StateCorrupted(f"region {region_id}: log entry {low + len(found)} is missing")
+            found.append(entry)
+        if not found or (max_size is None and len(found) != high - low):
+            raise StateCorrupted(f"region {region_id}: log entries from {low + len(found)} are missing")
+        return found
+
+    def snapshot(self, request_index: int, to: int) -> Snapshot | None:
+        """None: no snapshot can be made yet. The log is never compacted past what some peer still needs."""
+        del request_index, to
+        return None
+
+    # ------------------------------------------------ what a step writes
+
+    def append(self, entries: list[Entry], batch: WriteBatch) -> None:
+        """Stage entries, replacing what stands from the first one's index on."""
+        first = entries[0].index
+        region_id: RegionId = self.region.id
+        assert self.apply_state.applied_index < first <= self.last + 1, f"region {region_id}: append at {first}"
+        if first <= self.last:
+            self._truncate_cache(first)
+            if entries[-1].index < self.last:
+                self._delete_log(entries[-1].index + 1, self.last, batch)
+        if not self._cache:
+            self._cache_first = first
+        for entry in entries:
+            batch.put(CF_RAFT, log_key(region_id, entry.index), encode_log_entry(entry))
+            self._remember(entry)
+        self.last = entries[-1].index
+
+    def _delete_log(self, first: int, last: int, batch: WriteBatch) -> None:
+        batch.delete_range(CF_RAFT, log_key(self.region.id, first), log_key(self.region.id, last + 1))
+
+    def _truncate_cache(self, first: int) -> None:
+        keep = max(first - self._cache_first, 0)
+        del self._cache[keep:]
+        self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
+
+    def set_hard_state(self, state: HardState, batch: WriteBatch) -> None:
+        """Stage term, vote and commit."""
+        self.hard_state = state
+        batch.put(CF_RAFT, hard_state_key(self.region.id), encode_hard_state(state))
+
+    def set_apply_state(self, batch: WriteBatch) -> None:
+        """Stage the apply state as it stands."""
+        batch.put(CF_RAFT, apply_state_key(self.region.id), encode_apply_state(self.apply_state))
+
+    def compact_to(self, index: int, batch: WriteBatch) -> None:
+        """Stage dropping the log up to ``index``. Pre: index is applied (asserted); the apply state is staged after."""
+        state = self.apply_state
+        assert index <= state.applied_index, f"compacting to {index} past the applied {state.applied_index}"
+        if index <= state.truncated_index:
+            return
+        state.truncated_term = self.term(index)
+        self._delete_log(state.truncated_index + 1, index, batch)
+        state.truncated_index = index
+        if index >= self._cache_first:
+            del self._cache[: index + 1 - self._cache_first]
+            self._cache_first = index + 1
+            self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
+
+
+def _limited(entries: list[Entry], max_size: int | None) -> list[Entry]:
+    if max_size is None or len(entries) < 2:
+        return entries
+    size = 0
+    for count, entry in enumerate(entries):
+        size += entry_size_bytes(entry)
+        if size > max_size and count:
+            return entries[:count]
+    return entries
+
+
+def write_initial_state(region: Region, batch: WriteBatch) -> None:
+    """Stage the first Raft and apply state of a region that starts from nothing (index 5, term 5)."""
+    hard_state = HardState(INITIAL_TERM, 0, INITIAL_INDEX)
+    apply_state = ApplyState(INITIAL_INDEX, INITIAL_INDEX, INITIAL_TERM)
+    batch.put(CF_RAFT, hard_state_key(region.id), encode_hard_state(hard_state))
+    batch.put(CF_RAFT, apply_state_key(region.id), encode_apply_state(apply_state))

@@ -1,0 +1,115 @@
+"""Linearizable reads: many share one ReadIndex round, and run once its index is applied (dissertation section 6.4).
+
+At most one round of a region is under way; reads that arrive meanwhile wait for the next one, because a round only
+covers what arrived before it began. A round that stays unanswered is repeated under a new name, so that a late answer
+to the first can never pass for the second (etcd issue 20418).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flaredb.model.commands import Request
+from flaredb.raft import ReadState
+
+if TYPE_CHECKING:
+    from flaredb.store.peer import Peer
+
+
+@dataclass(slots=True)
+class Round:
+    """One ReadIndex round under way."""
+
+    name: bytes
+    started_ms: int
+    requests: list[Request]
+
+
+class ReadQueue:
+    """Invariant: a request is in exactly one of waiting, round and confirmed."""
+
+    __slots__ = ("_count", "confirmed", "round", "waiting")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.waiting: list[Request] = []
+        self.round: Round | None = None
+        self.confirmed: deque[tuple[int, list[Request]]] = deque()
+        """(index, reads) that wait until the index is applied; indexes ascend."""
+
+    def next_name(self) -> bytes:
+        """A name no earlier round of this peer's process had."""
+        self._count += 1
+        return self._count.to_bytes(8, "big")
+
+    def is_idle(self) -> bool:
+        """True when no read waits."""
+        return not (self.waiting or self.round or self.confirmed)
+
+
+def start_round(peer: Peer, now_ms: int) -> bool:
+    """Begin a round for the waiting reads, if none is under way and the peer can have it answered. True if begun."""
+    reads = peer.reads
+    if not reads.waiting or reads.round is not None:
+        return False
+    raft = peer.node.raft
+    if peer.is_leader:
+        if not raft.commit_to_current_term():
+            return False
+    elif not raft.leader_id:
+        return False
+    reads.round = Round(reads.next_name(), now_ms, reads.waiting)
+    reads.waiting = []
+    peer.node.read_index(reads.round.name)
+    return True
+
+
+def repeat_lost_round(peer: Peer, now_ms: int, patience_ms: int) -> None:
+    """Give up a round that stayed unanswered; its reads wait for the next one, before those that came later."""
+    current = peer.reads.round
+    if current is not None and now_ms - current.started_ms >= patience_ms:
+        peer.reads.waiting = current.requests + peer.reads.waiting
+        peer.reads.round = None
+
+
+def on_read_states(peer: Peer, read_states: list[ReadState]) -> None:
+    """A quorum confirmed the leader after the round began: its reads may run once the index is applied."""
+    reads = peer.reads
+    for state in read_states:
+        if reads.round is not None and reads.round.name == state.request_ctx:
+            reads.confirmed.append((state.index, reads.round.requests))
+            reads.round = None
+
+
+def take_runnable(peer: Peer) -> list[Request]:
+    """The confirmed reads whose index is applied."""
+    confirmed = peer.reads.confirmed
+    runnable: list[Request] = []
+    while confirmed and confirmed[0][0] <= peer.applied_index:
+        runnable += confirmed.popleft()[1]
+    return runnable
+
+
+def take_unconfirmed(peer: Peer) -> list[Request]:
+    """All reads not confirmed yet: leadership changed, they must pass the gate again."""
+    reads = peer.reads
+    requests = (reads.round.requests if reads.round else []) + reads.waiting
+    reads.round = None
+    reads.waiting = []
+    return requests
+
+
+def take_expired(peer: Peer, now_ms: int) -> list[Request]:
+    """Reads whose deadline has passed."""
+    reads = peer.reads
+    expired = [request for request in reads.waiting if request.deadline_ms <= now_ms]
+    if expired:
+        reads.waiting = [request for request in reads.waiting if request.deadline_ms > now_ms]
+    if reads.round is not None and reads.round.requests and reads.round.requests[0].deadline_ms <= now_ms:
+        expired += [request for request in reads.round.requests if request.deadline_ms <= now_ms]
+        reads.round.requests = [request for request in reads.round.requests if request.deadline_ms > now_ms]
+    while reads.confirmed and reads.confirmed[0][1] and reads.confirmed[0][1][0].deadline_ms <= now_ms:
+        expired += reads.confirmed.popleft()[1]
+    return expired

@@ -1,0 +1,129 @@
+"""The ordering contract of a step, and the one function that executes it. Nothing else writes Raft state.
+
+    1  stage term, vote and entries of every touched region into one batch
+    2  a leader's appends may leave at once
+    3  write the batch; sync it once for all regions
+    4  only after the sync: votes, append acknowledgements, the region's own match index
+    5  apply up to min(committed, persisted), in the same batch as the applied index
+    6  answer clients
+
+Source: Raft section 5, dissertation section 10.2.1 (writing to the leader's disk in parallel), wire facts 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flaredb.engine.base import Engine, WriteBatch
+from flaredb.model.commands import Request
+from flaredb.model.ids import PeerId, StoreId
+from flaredb.raft import Message, Ready
+from flaredb.store.applier import Applier
+from flaredb.store.messages import RaftEnvelope
+from flaredb.store.peer import Peer, Unsynced
+from flaredb.store.reads import on_read_states
+
+READYS_PER_STEP_MAX = 8
+"""A region whose Readys keep coming continues in the next step, so that none starves the others."""
+
+OnSoftState = Callable[[Peer], None]
+
+
+class ReadyStep:
+    """Handles the Readys of one step. ``sequence`` names the sync that will make its batch durable."""
+
+    __slots__ = ("_applier", "_batch", "_on_soft_state", "_outbox", "must_sync", "sequence")
+
+    def __init__(
+        self,
+        engine: Engine,
+        batch: WriteBatch,
+        outbox: Outbox,
+        sequence: int,
+        answer: Callable[[Request, Any], None],
+        on_soft_state: OnSoftState,
+    ) -> None:
+        self._batch = batch
+        self._outbox = outbox
+        self._applier = Applier(engine, batch, answer)
+        self._on_soft_state = on_soft_state
+        self.sequence = sequence
+        self.must_sync = False
+        """True once something staged needs a sync before it may be promised."""
+
+    def handle(self, peer: Peer) -> bool:
+        """Handle what the peer's node has ready. True if more is waiting for the next step."""
+        for _ in range(READYS_PER_STEP_MAX):
+            if not peer.node.has_ready():
+                return False
+            self._handle_one(peer, peer.node.ready())
+        return peer.node.has_ready()
+
+    def _handle_one(self, peer: Peer, ready: Ready) -> None:
+        assert ready.snapshot is None, f"region {peer.region.id}: a snapshot arrived, which this version never sends"
+        if ready.entries:
+            peer.storage.append(ready.entries, self._batch)
+        if ready.hs is not None:
+            peer.storage.set_hard_state(ready.hs, self._batch)
+        self._outbox.add(peer, ready.messages)
+        if ready.read_states:
+            on_read_states(peer, ready.read_states)
+        peer.node.advance_append_async(ready)
+        self._await_sync(peer, ready)
+        if ready.committed_entries:
+            self._applier.apply(peer, ready.committed_entries)
+        if ready.ss is not None:
+            self._on_soft_state(peer)
+
+    def _await_sync(self, peer: Peer, ready: Ready) -> None:
+        if ready.must_sync:
+            self.must_sync = True
+        elif not peer.unsynced:
+            peer.node.on_persist_ready(ready.number)
+            self._outbox.add(peer, ready.persisted_messages)
+            return
+        sequence = self.sequence if ready.must_sync else peer.unsynced[-1].sequence
+        peer.unsynced.append(Unsynced(sequence, ready.number, peer.applied_index, ready.persisted_messages))
+
+    def on_synced(self, peer: Peer, sequence: int) -> None:
+        """Everything up to ``sequence`` is durable: the promises of those Readys may leave."""
+        last = 0
+        while peer.unsynced and peer.unsynced[0].sequence <= sequence:
+            done = peer.unsynced.popleft()
+            last = done.ready_number
+            peer.synced_applied_index = max(peer.synced_applied_index, done.applied_index)
+            self._outbox.add(peer, done.messages)
+        if last:
+            peer.node.on_persist_ready(last)
+
+
+class Outbox:
+    """Raft messages of one step, by receiving store."""
+
+    __slots__ = ("by_store",)
+
+    def __init__(self) -> None:
+        self.by_store: dict[StoreId, list[RaftEnvelope]] = {}
+
+    def add(self, peer: Peer, messages: list[Message]) -> None:
+        """Address messages of a peer's node; one to an unknown peer id is dropped, as a network may do."""
+        if not messages:
+            return
+        region, meta = peer.region, peer.meta
+        epoch = region.epoch
+        for message in messages:
+            store_id = peer.store_of.get(message.to)
+            if store_id is None:
+                continue
+            envelope = RaftEnvelope(
+                region.id,
+                meta.id,
+                meta.store_id,
+                PeerId(message.to),
+                store_id,
+                epoch.conf_ver,
+                epoch.version,
+                message,
+            )
+            self.by_store.setdefault(store_id, []).append(envelope)

@@ -1,0 +1,131 @@
+"""What a store keeps on disk besides users' data and how it is written, encoder beside decoder.
+
+Records are MessagePack arrays behind one version byte, log entries a fixed header and their payload as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, TypeVar
+
+import msgspec
+
+from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
+from flaredb.model.region import Peer, PeerRole, Region, RegionEpoch
+from flaredb.raft import Entry, EntryType, HardState
+
+_VERSION = b"\x01"
+_T = TypeVar("_T")
+
+
+class StateCorrupted(Exception):
+    """A record on disk does not decode; the store must not serve from it."""
+
+
+class StoreIdent(msgspec.Struct, array_like=True, frozen=True):
+    """Whose data this is."""
+
+    cluster_id: int
+    store_id: int
+
+
+class ApplyState(msgspec.Struct, array_like=True):
+    """How far the state machine is, written in the same batch as the data.
+
+    Invariant: truncated_index <= applied_index; log entries in (truncated_index, last] are on disk.
+    """
+
+    applied_index: int
+    truncated_index: int
+    truncated_term: int
+
+
+class _HardState(msgspec.Struct, array_like=True):
+    term: int
+    vote: int
+    commit: int
+
+
+class _Region(msgspec.Struct, array_like=True):
+    id: int
+    start_key: bytes
+    end_key: bytes
+    version: int
+    conf_ver: int
+    peers: list[tuple[int, int, int]]
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def _dump(record: Any) -> bytes:
+    return _VERSION + _encoder.encode(record)
+
+
+def _load(data: bytes, kind: type[_T]) -> _T:
+    if data[:1] != _VERSION:
+        raise StateCorrupted(f"{kind.__name__} record has version {data[:1]!r}, this build reads {_VERSION!r}")
+    try:
+        return msgspec.msgpack.decode(data[1:], type=kind)
+    except msgspec.DecodeError as error:
+        raise StateCorrupted(f"{kind.__name__} record does not decode: {error}") from error
+
+
+def encode_store_ident(cluster_id: ClusterId, store_id: StoreId) -> bytes:
+    return _dump(StoreIdent(cluster_id, store_id))
+
+
+def decode_store_ident(data: bytes) -> tuple[ClusterId, StoreId]:
+    """Errors: StateCorrupted."""
+    ident = _load(data, StoreIdent)
+    return ClusterId(ident.cluster_id), StoreId(ident.store_id)
+
+
+def encode_hard_state(state: HardState) -> bytes:
+    return _dump(_HardState(state.term, state.vote, state.commit))
+
+
+def decode_hard_state(data: bytes) -> HardState:
+    """Errors: StateCorrupted."""
+    state = _load(data, _HardState)
+    return HardState(state.term, state.vote, state.commit)
+
+
+def encode_apply_state(state: ApplyState) -> bytes:
+    return _dump(state)
+
+
+def decode_apply_state(data: bytes) -> ApplyState:
+    """Errors: StateCorrupted."""
+    return _load(data, ApplyState)
+
+
+def encode_region(region: Region) -> bytes:
+    peers: list[tuple[int, int, int]] = [(peer.id, peer.store_id, int(peer.role)) for peer in region.peers]
+    epoch = region.epoch
+    return _dump(_Region(region.id, region.start_key, region.end_key, epoch.version, epoch.conf_ver, peers))
+
+
+def decode_region(data: bytes) -> Region:
+    """Errors: StateCorrupted."""
+    record = _load(data, _Region)
+    peers = tuple(Peer(PeerId(peer), StoreId(store), PeerRole(role)) for peer, store, role in record.peers)
+    epoch = RegionEpoch(version=record.version, conf_ver=record.conf_ver)
+    return Region(RegionId(record.id), record.start_key, record.end_key, epoch, peers)
+
+
+_LOG_HEADER = struct.Struct(">QB")
+
+
+def encode_log_entry(entry: Entry) -> bytes:
+    """Term and type, then the payload. Pre: no context (the store uses none; asserted)."""
+    assert not entry.context, "the store writes no entry context"
+    return _LOG_HEADER.pack(entry.term, entry.entry_type) + entry.data
+
+
+def decode_log_entry(index: int, value: bytes) -> Entry:
+    """Errors: StateCorrupted."""
+    if len(value) < _LOG_HEADER.size:
+        raise StateCorrupted(f"log entry {index} has {len(value)} bytes, its header alone needs {_LOG_HEADER.size}")
+    term, kind = _LOG_HEADER.unpack_from(value)
+    return Entry(EntryType(kind), term, index, value[_LOG_HEADER.size :])

@@ -1,0 +1,193 @@
+"""Three stores in one process and one thread: the real cores on in-memory engines, joined by a network in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+from flaredb.engine.memory import MemoryEngine
+from flaredb.model.commands import PUT, Command, Get, Request, Scan, Write
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.region import INITIAL_EPOCH, Peer, Region
+from flaredb.store.config import StoreConfig
+from flaredb.store.invariants import check_store
+from flaredb.store.messages import (
+    Effect,
+    Fatal,
+    Input,
+    Note,
+    RaftEnvelope,
+    RaftReceived,
+    RegionsListed,
+    Reply,
+    ReportRegion,
+    RequestsReceived,
+    SendRaft,
+    Sync,
+    SyncDone,
+)
+from flaredb.store.store import Store
+
+TICK_MS = 50
+CONFIG = StoreConfig(tick_ms=TICK_MS, election_ticks=10, election_ticks_max=16, log_gc_threshold=20, log_gc_interval_ms=200)
+
+
+def region(
+    region_id: int, start: bytes = b"", end: bytes = b"", stores: Iterable[int] = (1, 2, 3), epoch: Any = INITIAL_EPOCH
+) -> Region:
+    """A region whose peer on store s has the id region_id * 10 + s."""
+    peers = tuple(Peer(PeerId(region_id * 10 + store), StoreId(store)) for store in stores)
+    return Region(RegionId(region_id), start, end, epoch, peers)
+
+
+def put(key: bytes, value: bytes, cf: int = 0) -> Write:
+    return Write([(PUT, cf, key, value)], len(key) + len(value))
+
+
+class Node:
+    """One store, its engine and what it has asked for."""
+
+    def __init__(self, store_id: int, config: StoreConfig, engine: MemoryEngine, seed: int, now_ms: int) -> None:
+        self.id = StoreId(store_id)
+        self.config = config
+        self.engine = engine
+        self.store = Store(config, self.id, engine, Random(seed), now_ms)
+        self.inbox: list[Input] = []
+        self.answers: dict[Any, Any] = {}
+        self.reports: list[ReportRegion] = []
+        self.notes: list[Note] = []
+        self.alive = True
+        self.sync_at_once = True
+
+
+class Cluster:
+    """Steps every live store in turn; messages arrive in the next round. ``drop`` decides what the network loses."""
+
+    def __init__(self, regions: Iterable[Region], stores: int = 3, config: StoreConfig = CONFIG, seed: int = 1) -> None:
+        self.now_ms = 1000
+        self.seed = seed
+        self.config = config
+        self.regions = tuple(regions)
+        self.nodes = {
+            StoreId(s): Node(s, config, MemoryEngine(), seed * 100 + s, self.now_ms) for s in range(1, stores + 1)
+        }
+        self.drop: Callable[[RaftEnvelope], bool] = lambda envelope: False
+        self.sent: list[RaftEnvelope] = []
+        self._tokens = 0
+        for node in self.nodes.values():
+            node.inbox.append(RegionsListed(self.regions))
+
+    def step_node(self, node: Node, inputs: list[Input]) -> list[Effect]:
+        effects = node.store.step(self.now_ms, inputs)
+        check_store(node.store)
+        for effect in effects:
+            self._perform(node, effect)
+        return effects
+
+    def _perform(self, node: Node, effect: Effect) -> None:
+        if isinstance(effect, SendRaft):
+            for envelope in effect.envelopes:
+                self.sent.append(envelope)
+                receiver = self.nodes[effect.to_store]
+                if receiver.alive and not self.drop(envelope):
+                    receiver.inbox.append(RaftReceived([envelope]))
+        elif isinstance(effect, Sync):
+            if node.sync_at_once:
+                node.engine.sync()
+                node.inbox.append(SyncDone(effect.sequence))
+        elif isinstance(effect, Reply):
+            for token, result in effect.answers:
+                assert token not in node.answers, f"request {token} answered twice"
+                node.answers[token] = result
+        elif isinstance(effect, ReportRegion):
+            node.reports.append(effect)
+        elif isinstance(effect, Note):
+            node.notes.append(effect)
+        elif isinstance(effect, Fatal):
+            raise AssertionError(effect.reason)
+
+    def round(self, advance_ms: int = 5) -> None:
+        self.now_ms += advance_ms
+        for node in self.nodes.values():
+            if node.alive:
+                inputs, node.inbox = node.inbox, []
+                self.step_node(node, inputs)
+
+    def run_until(self, condition: Callable[[], Any], limit_ms: int = 10_000) -> Any:
+        """Rounds until the condition gives something true; AssertionError after ``limit_ms`` of virtual time."""
+        deadline_ms = self.now_ms + limit_ms
+        while True:
+            result = condition()
+            if result:
+                return result
+            assert self.now_ms < deadline_ms, "the condition did not come true in time"
+            self.round()
+
+    def run_for(self, duration_ms: int) -> None:
+        end_ms = self.now_ms + duration_ms
+        while self.now_ms < end_ms:
+            self.round()
+
+    def leader_of(self, region_id: int) -> Node | None:
+        """The node whose peer leads at the highest term and has committed in it."""
+        leaders = [
+            node
+            for node in self.nodes.values()
+            if node.alive and (peer := node.store.peers.get(RegionId(region_id))) and peer.is_leader
+        ]
+        leaders.sort(key=lambda node: node.store.peers[RegionId(region_id)].term)
+        if leaders and leaders[-1].store.peers[RegionId(region_id)].node.raft.commit_to_current_term():
+            return leaders[-1]
+        return None
+
+    def await_leader(self, region_id: int) -> Node:
+        return self.run_until(lambda: self.leader_of(region_id))
+
+    def request(self, node: Node, region: Region, command: Command, **fields: Any) -> Request:
+        self._tokens += 1
+        peer = region.peer_on(node.id)
+        values: dict[str, Any] = {
+            "token": self._tokens,
+            "command": command,
+            "region_id": region.id,
+            "version": region.epoch.version,
+            "peer_id": peer.id if peer else 0,
+            "store_id": node.id,
+        }
+        return Request(**{**values, **fields})
+
+    def send(self, node: Node, region: Region, command: Command, **fields: Any) -> Any:
+        """Hand a request to a node and return its token."""
+        request = self.request(node, region, command, **fields)
+        node.inbox.append(RequestsReceived([request]))
+        return request.token
+
+    def call(self, node: Node, region: Region, command: Command, **fields: Any) -> Any:
+        """Send and wait for the answer."""
+        token = self.send(node, region, command, **fields)
+        self.run_until(lambda: token in node.answers)
+        return node.answers[token]
+
+    def put(self, region: Region, key: bytes, value: bytes) -> Any:
+        return self.call(self.await_leader(region.id), region, put(key, value))
+
+    def get(self, region: Region, key: bytes) -> Any:
+        return self.call(self.await_leader(region.id), region, Get(0, key))
+
+    def scan(self, region: Region, start: bytes = b"", end: bytes = b"", limit: int = 100, **options: Any) -> Any:
+        return self.call(self.await_leader(region.id), region, Scan(0, start, end, limit, **options))
+
+    def crash(self, store_id: int, keep: str = "synced") -> None:
+        """Stop a store; its engine keeps what was synced (and with 'prefix' a random part of the rest)."""
+        node = self.nodes[StoreId(store_id)]
+        node.alive = False
+        node.inbox.clear()
+        node.store.close()
+        node.engine = node.engine.crash(Random(self.seed + self.now_ms), keep)
+
+    def restart(self, store_id: int) -> Node:
+        old = self.nodes[StoreId(store_id)]
+        node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms)
+        self.nodes[StoreId(store_id)] = node
+        return node
