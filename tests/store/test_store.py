@@ -239,7 +239,7 @@ def test_restart_of_one_and_of_all_stores_keeps_acknowledged_writes(cluster: Clu
         assert cluster.put(LEFT, b"k%02d" % i, b"%d" % i) is None
         cluster.put(RIGHT, b"z%02d" % i, b"%d" % i)
     cluster.crash(1, "prefix")
-    cluster.put(LEFT, b"while down", b"x")
+    assert cluster.put(LEFT, b"down", b"x") is None
     cluster.restart(1)
     cluster.run_for(1000)
     for store_id in (1, 2, 3):
