@@ -54,9 +54,10 @@ class EngineFailed(EngineError):
 
 
 class WriteBatch(Protocol):
-    """Operations that take effect together, in the order they were added. Reusable after `clear`.
+    """Operations that take effect together, in the order they were added.
 
-    Belongs to the engine whose `batch()` made it. An unknown column family raises `ValueError`.
+    Writing a batch empties it; it can then be filled again. Belongs to the engine whose `batch()` made it.
+    An unknown column family raises `ValueError`.
     """
 
     def put(self, cf: str, key: bytes, value: bytes) -> None: ...
@@ -142,9 +143,9 @@ class Engine(Reader, Protocol):
         ...
 
     def write(self, batch: WriteBatch) -> None:
-        """Apply the batch at once and as a whole, not durable until `sync`. The batch itself stays as it is.
+        """Apply the batch at once and as a whole, not durable until `sync`. Empties the batch.
 
-        Errors: EngineFailed, after which every call raises it.
+        Errors: EngineFailed, after which every call raises it. It is unknown then whether the batch survives.
         """
         ...
 
