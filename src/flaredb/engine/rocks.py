@@ -1,0 +1,458 @@
+"""The engine on RocksDB. The only file that imports rocksdict.
+
+What the library does that this file works around (rocksdict 0.3.29):
+
+- Its `items()` and `keys()` end silently at a corrupt block, and reads by `ReadOptions` ignore the lower
+  bound. So scans drive the raw iterator and ask its status when it ends.
+- A write batch is spent once written. Our batch makes a new one.
+- A range with start > end poisons the database for every later write. Our batch drops empty ranges.
+- `next()` on an iterator that is not valid crashes the process.
+- Column family handles, iterators and snapshots keep the database and its LOCK alive after `close()`; they
+  even keep answering. So everything handed out is tracked and let go first.
+- `write` holds the interpreter lock, `flush_wal` releases it. Hence unsynced writes plus `flush_wal(True)`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, NoReturn, Self
+from weakref import WeakSet
+
+import rocksdict as rd
+
+from flaredb.engine.base import (
+    ALL_CFS,
+    CF_DEFAULT,
+    CF_META,
+    CF_RAFT,
+    KEY_SIZE_BYTES_MAX,
+    STATS_KEYS,
+    EngineClosed,
+    EngineFailed,
+    WriteBatch,
+)
+from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
+from flaredb.engine.rocks_options import RocksOptions
+from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
+
+_ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
+_CHUNK_ROWS = 64
+_COUNTED_ROWS_MAX = 1_000
+_RECORD_HEADER_BYTES = 12
+_NO_BLOOM_CFS = frozenset((CF_RAFT, CF_META))  # read by scans and by keys that exist
+
+
+def open_rocks(path: str | os.PathLike[str], options: RocksOptions | None = None) -> RocksEngine:
+    """Open the engine in directory `path`, creating it where missing.
+
+    Post:   what is found is durable: the log is replayed and flushed to table files before this returns.
+    Errors: EngineLocked, EngineCorrupted, EngineError (the message names the path); ValueError for options
+            that contradict each other.
+    """
+    options = options or RocksOptions()
+    options.validate()
+    directory = os.fspath(path)
+    try:
+        os.makedirs(directory, exist_ok=True)
+        database = rd.Rdict(directory, _database_options(options), _family_options(options))
+    except Exception as error:
+        raise_open_error(directory, error)
+    return RocksEngine(directory, database)
+
+
+class RocksBatch:
+    """A `WriteBatch` over the library's own, which lies beside the families' handles."""
+
+    __slots__ = ("_handles", "native")
+
+    def __init__(self, handles: dict[str, Any]) -> None:
+        self._handles = handles
+        self.native = rd.WriteBatch(raw_mode=True)
+
+    def put(self, cf: str, key: bytes, value: bytes) -> None:
+        if len(key) > KEY_SIZE_BYTES_MAX:
+            raise ValueError(f"key of {len(key)} bytes; the engine takes at most {KEY_SIZE_BYTES_MAX}")
+        self.native.put(key, value, self._handles[cf])
+
+    def delete(self, cf: str, key: bytes) -> None:
+        self.native.delete(key, self._handles[cf])
+
+    def delete_range(self, cf: str, start: bytes, end: bytes | None) -> None:
+        handle = self._handles[cf]
+        if end is None:
+            end = _ABOVE_EVERY_KEY
+        if start < end:
+            self.native.delete_range(start, end, handle)
+
+    def __len__(self) -> int:
+        return int(self.native.len())
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self.native.size_in_bytes()) - _RECORD_HEADER_BYTES
+
+    def clear(self) -> None:
+        self.native = rd.WriteBatch(raw_mode=True)
+
+
+class _ByName(dict[str, Any]):
+    """A dict by column family whose missing key is the contract's ValueError."""
+
+    def __missing__(self, cf: str) -> NoReturn:
+        raise ValueError(f"unknown column family {cf!r}; there are {', '.join(ALL_CFS)}")
+
+
+class _LiveScan:
+    """The library's iterator of one scan, where `close` can find it and let it go."""
+
+    __slots__ = ("__weakref__", "iterator")
+
+    def __init__(self, iterator: Any) -> None:
+        self.iterator: Any | None = iterator
+
+
+class _Reader:
+    """Scans over whatever can make a raw iterator: a column family or a snapshot of one."""
+
+    __slots__ = ("_scans", "_sources", "path")
+
+    def __init__(self, path: str, sources: _ByName) -> None:
+        self.path = path
+        self._sources = sources
+        self._scans: WeakSet[_LiveScan] = WeakSet()
+
+    def scan(
+        self,
+        cf: str,
+        start: bytes,
+        end: bytes | None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        keys_only: bool = False,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        self._check_usable()
+        source = self._sources[cf]
+        if end is not None and start >= end:
+            return iter(())
+        bounds = rd.ReadOptions()
+        if end is not None:
+            bounds.set_iterate_upper_bound(end)
+        iterator = source.iter(bounds)
+        if reverse:
+            iterator.seek_to_last()  # the last row below the upper bound
+        else:
+            iterator.seek(start)
+        take: _Take = _take_descending if reverse else _take_ascending
+        if limit is not None and limit <= _CHUNK_ROWS:
+            return iter(self._take(take, iterator, start, limit, keys_only))
+        live = _LiveScan(iterator)
+        self._scans.add(live)
+        return self._rows(live, take, start, limit, keys_only)
+
+    def _rows(
+        self, live: _LiveScan, take: _Take, start: bytes, limit: int | None, keys_only: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        left = limit
+        while True:
+            if live.iterator is None:
+                raise EngineClosed(f"{self.path}: closed during a scan")
+            wanted = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
+            chunk = self._take(take, live.iterator, start, wanted, keys_only)
+            yield from chunk
+            if len(chunk) < wanted or wanted < _CHUNK_ROWS:
+                return
+            if left is not None:
+                left -= wanted
+
+    def _take(
+        self, take: _Take, iterator: Any, start: bytes, wanted: int, keys_only: bool
+    ) -> list[tuple[bytes, bytes]]:
+        try:
+            return take(iterator, start, wanted, keys_only)
+        except Exception as error:
+            raise_read_error(self.path, error)
+
+    def _drop_scans(self) -> None:
+        for live in list(self._scans):
+            live.iterator = None
+        self._scans.clear()
+
+    def _check_usable(self) -> None:
+        raise NotImplementedError
+
+
+_Take = Callable[[Any, bytes, int, bool], list[tuple[bytes, bytes]]]
+
+
+def _take_ascending(iterator: Any, _start: bytes, wanted: int, keys_only: bool) -> list[tuple[bytes, bytes]]:
+    """Up to `wanted` rows; fewer only when the rows are over, which the iterator's status must confirm."""
+    rows: list[tuple[bytes, bytes]] = []
+    valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.next
+    while len(rows) < wanted:
+        if not valid():
+            iterator.status()
+            break
+        rows.append((key(), b"" if keys_only else value()))
+        step()
+    return rows
+
+
+def _take_descending(iterator: Any, start: bytes, wanted: int, keys_only: bool) -> list[tuple[bytes, bytes]]:
+    rows: list[tuple[bytes, bytes]] = []
+    valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.prev
+    while len(rows) < wanted:
+        if not valid():
+            iterator.status()
+            break
+        row_key = key()
+        if row_key < start:
+            break
+        rows.append((row_key, b"" if keys_only else value()))
+        step()
+    return rows
+
+
+class RocksSnapshot(_Reader):
+    """One library snapshot per column family. They agree because the owner alone writes (contract, 5)."""
+
+    __slots__ = ("__weakref__", "_engine")
+
+    def __init__(self, engine: RocksEngine, sources: _ByName) -> None:
+        super().__init__(engine.path, sources)
+        self._engine: RocksEngine | None = engine
+
+    def get(self, cf: str, key: bytes) -> bytes | None:
+        self._check_usable()
+        source = self._sources[cf]
+        try:
+            return source[key]  # type: ignore[no-any-return]
+        except Exception as error:
+            if error.args == ("key not found",):
+                return None
+            raise_read_error(self.path, error)
+
+    def multi_get(self, cf: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(cf, key) for key in keys]
+
+    def close(self) -> None:
+        self._engine = None
+        self._drop_scans()
+        self._sources = _ByName()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._engine is None:
+            raise EngineClosed(f"{self.path}: the snapshot is closed")
+        self._engine._check_usable()
+
+
+class RocksEngine(_Reader):
+    """An `Engine` in a directory. Made by `open_rocks`."""
+
+    __slots__ = ("_database", "_failure", "_handles", "_snapshots", "_sync_lock")
+
+    def __init__(self, path: str, database: Any) -> None:
+        super().__init__(path, _ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
+        self._database: Any | None = database
+        self._handles = _ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
+        self._snapshots: WeakSet[RocksSnapshot] = WeakSet()
+        self._failure = ""
+        self._sync_lock = threading.Lock()  # held by a running sync; close waits for it
+
+    def get(self, cf: str, key: bytes) -> bytes | None:
+        if self._failure:
+            self._check_usable()
+        source = self._sources[cf]
+        try:
+            return source.get(key)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise_read_error(self.path, error)
+
+    def multi_get(self, cf: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        self._check_usable()
+        source = self._sources[cf]
+        try:
+            return source.get(list(keys)) if keys else []
+        except Exception as error:
+            raise_read_error(self.path, error)
+
+    def batch(self) -> RocksBatch:
+        self._check_usable()
+        return RocksBatch(self._handles)
+
+    def write(self, batch: WriteBatch) -> None:
+        database = self._check_usable()
+        if not isinstance(batch, RocksBatch):
+            raise TypeError(f"a {type(batch).__name__} belongs to another engine")
+        native = batch.native
+        batch.clear()
+        try:
+            database.write(native)
+        except Exception as error:
+            self._fail("write", error)
+
+    def sync(self) -> None:
+        with self._sync_lock:
+            database = self._check_usable()
+            try:
+                database.flush_wal(True)
+            except Exception as error:
+                self._fail("sync", error)
+
+    def snapshot(self) -> RocksSnapshot:
+        self._check_usable()
+        snapshot = RocksSnapshot(self, _ByName((cf, s.snapshot()) for cf, s in self._sources.items()))
+        self._snapshots.add(snapshot)
+        return snapshot
+
+    def approximate_size_bytes(self, cf: str, start: bytes, end: bytes | None) -> int:
+        """Exact bytes of a range of up to 1,000 rows (0.3 ms), else the estimate of `rocks_size`."""
+        self._check_usable()
+        counted_bytes = rows = 0
+        for key, value in self.scan(cf, start, end, limit=_COUNTED_ROWS_MAX):
+            counted_bytes += len(key) + len(value)
+            rows += 1
+        if rows < _COUNTED_ROWS_MAX:
+            return counted_bytes
+        spans = [*self._file_spans(cf), *self._memtable_spans(cf)]
+        return max(counted_bytes, size_in_range(spans, start, end))
+
+    def stats(self) -> dict[str, int]:
+        self._check_usable()
+        sizes = {
+            "wal_bytes": sum(file_size_bytes(entry) for entry in wal_files(self.path)),
+            "sst_bytes": self._family_sum("rocksdb.live-sst-files-size"),
+            "memtable_bytes": self._family_sum("rocksdb.size-all-mem-tables"),
+            "pending_compaction_bytes": self._family_sum("rocksdb.estimate-pending-compaction-bytes"),
+            "level0_files_max": max(_level0_files(family) for family in self._sources.values()),
+            "running_compactions": _property(self._sources[CF_DEFAULT], "rocksdb.num-running-compactions"),
+        }
+        assert tuple(sizes) == STATS_KEYS
+        return sizes
+
+    def flush(self) -> None:
+        """Write all memtables to table files. For tests and tools; the engine flushes by itself."""
+        self._check_usable()
+        for family in self._sources.values():
+            family.flush(True)
+
+    def close(self) -> None:
+        with self._sync_lock:
+            if self._database is None:
+                return
+            for snapshot in list(self._snapshots):
+                snapshot.close()
+            self._drop_scans()
+            self._handles.clear()
+            self._sources.clear()
+            database, self._database = self._database, None
+            self._failure = self._failure or "closed"
+            database.close()
+
+    def _family_sum(self, name: str) -> int:
+        return sum(_property(family, name) for family in self._sources.values())
+
+    def _file_spans(self, cf: str) -> list[Span]:
+        """Table files of one column family; the library lists those of all families, without saying whose."""
+        family = self._sources[cf]
+        numbers = file_numbers(family.property_value("rocksdb.sstables") or "")
+        return [
+            Span(file["start_key"], file["end_key"], file["size"])
+            for file in family.live_files()
+            if int(file["name"].strip("/").removesuffix(".sst")) in numbers
+        ]
+
+    def _memtable_spans(self, cf: str) -> list[Span]:
+        first = next(self.scan(cf, b"", None, limit=1, keys_only=True), None)
+        last = next(self.scan(cf, b"", None, limit=1, keys_only=True, reverse=True), None)
+        if first is None or last is None:
+            return []
+        return [Span(first[0], last[0], _property(self._sources[cf], "rocksdb.size-all-mem-tables"))]
+
+    def _fail(self, action: str, error: Exception) -> NoReturn:
+        self._failure = f"{action} failed: {error}"
+        raise EngineFailed(f"{self.path}: {self._failure}; the process must stop") from error
+
+    def _check_usable(self) -> Any:
+        if self._failure == "closed":
+            raise EngineClosed(f"{self.path}: the engine is closed")
+        if self._failure:
+            raise EngineFailed(f"{self.path}: an earlier {self._failure}; the process must stop")
+        return self._database
+
+
+def _property(family: Any, name: str) -> int:
+    return family.property_int_value(name) or 0
+
+
+def _level0_files(family: Any) -> int:
+    return int(family.property_value("rocksdb.num-files-at-level0") or 0)
+
+
+def _database_options(tuning: RocksOptions) -> Any:
+    options = _common_options(tuning)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    # The default mode stops at a damaged record in mid-log and opens without what follows, silently.
+    options.set_wal_recovery_mode(rd.DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_paranoid_checks(True)
+    options.set_max_total_wal_size(tuning.wal_size_bytes_max)
+    options.set_db_write_buffer_size(tuning.write_buffers_size_bytes)
+    options.set_max_open_files(tuning.open_files_max)
+    options.set_max_background_jobs(tuning.background_jobs_max)
+    options.set_bytes_per_sync(1024 * 1024)  # spread the writeback of table files
+    options.set_keep_log_file_num(1)
+    options.set_max_log_file_size(1024 * 1024)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    options.set_skip_stats_update_on_db_open(True)
+    return options
+
+
+def _family_options(tuning: RocksOptions) -> dict[str, Any]:
+    cache = rd.Cache(tuning.block_cache_size_bytes)  # one for all families
+    families = {}
+    for cf in ALL_CFS:
+        options = _common_options(tuning)
+        options.set_block_based_table_factory(_table_options(tuning, cache, bloom=cf not in _NO_BLOOM_CFS))
+        families[cf] = options
+    return families
+
+
+def _common_options(tuning: RocksOptions) -> Any:
+    options = rd.Options(raw_mode=True)
+    options.set_write_buffer_size(tuning.write_buffer_size_bytes)
+    options.set_max_write_buffer_number(tuning.write_buffers_unflushed_max)
+    options.set_level_compaction_dynamic_level_bytes(True)
+    options.set_max_bytes_for_level_base(tuning.level1_size_bytes)
+    options.set_target_file_size_base(tuning.sst_file_size_bytes)
+    options.set_level_zero_file_num_compaction_trigger(tuning.level0_compaction_trigger_files)
+    options.set_level_zero_slowdown_writes_trigger(tuning.level0_slowdown_files)
+    options.set_level_zero_stop_writes_trigger(tuning.level0_stop_files)
+    options.set_soft_pending_compaction_bytes_limit(tuning.pending_compaction_size_bytes_max)
+    options.set_hard_pending_compaction_bytes_limit(tuning.pending_compaction_size_bytes_max)
+    options.set_compression_type(getattr(rd.DBCompressionType, tuning.compression)())
+    return options
+
+
+def _table_options(tuning: RocksOptions, cache: Any, *, bloom: bool) -> Any:
+    table = rd.BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_block_size(16 * 1024)
+    table.set_format_version(5)
+    if bloom:
+        table.set_bloom_filter(tuning.bloom_bits_per_key, False)
+    return table
