@@ -146,8 +146,33 @@ def handle_vote_request(r: Raft, m: Message) -> None:
             r.vote = m.from_
         r.trace(f"grants {m.msg_type.name} to {m.from_} at term {m.term}")
     else:
-        r.send(Message(answer, m.from_, term=r.term, reject=True))
+        r.send(_refusal(r, answer, m.from_))
         r.trace(f"refuses {m.msg_type.name} to {m.from_} at term {m.term}")
+
+
+def _refusal(r: Raft, answer: MessageType, to: int) -> Message:
+    """A refused vote, with the commit index and the term of its entry: it may be what the candidate lacks."""
+    log = r.raft_log
+    refusal = Message(answer, to, term=r.term, commit=log.committed, reject=True)
+    if log.committed:
+        refusal.log_term = log.term(log.committed)
+    return refusal
+
+
+def _learn_commit(r: Raft, m: Message) -> None:
+    """Commit up to the committed entry that a refusal names, if it is in the own log.
+
+    A voter may have been left with a removed member whose log is longer: it needs that vote only because it does not
+    know that the removal is committed. If what it learns holds a configuration change, the election ends: its voters
+    may not be the right ones.
+    """
+    log = r.raft_log
+    before = log.committed
+    if r.state is StateRole.Leader or not m.log_term or not log.maybe_commit(m.commit, m.log_term):
+        return
+    r.trace(f"learns that entries up to {log.committed} are committed")
+    if r.state is not StateRole.Follower and has_unapplied_conf_changes(r, before + 1, log.committed + 1):
+        r.become_follower(r.term, INVALID_ID)
 
 
 def _can_vote(r: Raft, m: Message, pre: bool) -> bool:
@@ -182,6 +207,8 @@ def _vote_response(r: Raft, m: Message) -> None:
     # In one term there may be late answers to the pre-vote that came before the vote.
     if m.msg_type == wanted:
         poll(r, m.from_, not m.reject)
+        if m.reject:
+            _learn_commit(r, m)
 
 
 def _hup(r: Raft, _m: Message) -> None:

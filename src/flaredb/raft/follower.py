@@ -29,7 +29,7 @@ def step_append(r: Raft, m: Message) -> None:
     r.election_elapsed = 0
     r.ticks_since_leader = 0
     r.leader_id = m.from_
-    if r.pending_request_snapshot != INVALID_INDEX:
+    if r.pending_request_snapshot != INVALID_INDEX and not _defer_request(r):
         send_request_snapshot(r)
         return
     log = r.raft_log
@@ -59,12 +59,25 @@ def step_heartbeat(r: Raft, m: Message) -> None:
     """The leader lives; the commit index in it never exceeds what this node acknowledged."""
     _heard(r, m)
     r.raft_log.commit_to(m.commit)
-    if r.pending_request_snapshot != INVALID_INDEX:
+    if r.pending_request_snapshot != INVALID_INDEX and not _defer_request(r):
         send_request_snapshot(r)
         return
     answer = Message(MessageType.MsgHeartbeatResponse, m.from_, index=m.index, commit=r.raft_log.committed)
     answer.context = m.context
     r.send(answer)
+
+
+def _defer_request(r: Raft) -> bool:
+    """True when a request for a snapshot must wait, because the term changed since it was made.
+
+    The snapshot must reach the last entry here, which may have been counted already; and an entry of an older term is
+    committed only with a later one, which this node may be needed for. So it takes entries until one is of this term.
+    """
+    log = r.raft_log
+    if log.tail_term != r.term:
+        return True
+    r.pending_request_snapshot = log.tail_index
+    return False
 
 
 def send_request_snapshot(r: Raft) -> None:

@@ -186,7 +186,7 @@ def load_page(r: Raft, next_idx: int) -> tuple[int, list[Entry]] | None:
         return None
 
 
-def bcast_append(r: Raft) -> None:
+def bcast_append(r: Raft, with_snapshots: bool = True) -> None:
     """Send everybody what they lack, and the commit index. Followers that are equally far share one page."""
     me = r.id
     page_from = -1
@@ -194,16 +194,13 @@ def bcast_append(r: Raft) -> None:
     for to, pr in r.prs.progress.items():
         if to == me or pr.is_paused():
             continue
-        if pr.pending_request_snapshot != INVALID_INDEX:
-            _send_snapshot(r, to, pr)
-            continue
         if pr.next_idx != page_from:
             page_from = pr.next_idx
             page = load_page(r, page_from)
-        if page is None:
-            _send_snapshot(r, to, pr)
-        else:
+        if page is not None and pr.pending_request_snapshot == INVALID_INDEX:
             _send_page(r, to, pr, page)
+        elif with_snapshots:
+            _send_snapshot(r, to, pr)
 
 
 def send_append(r: Raft, to: int, pr: Progress) -> None:
@@ -220,7 +217,7 @@ def maybe_send_append(r: Raft, to: int, pr: Progress, allow_empty: bool) -> bool
     if pr.is_paused():
         return False
     if pr.pending_request_snapshot != INVALID_INDEX:
-        return _send_snapshot(r, to, pr)
+        return allow_empty and _send_snapshot(r, to, pr)
     if not allow_empty and pr.next_idx > r.raft_log.tail_index:
         return False
     page = load_page(r, pr.next_idx)
@@ -292,9 +289,13 @@ def maybe_commit(r: Raft) -> bool:
 
 
 def on_conf_changed(r: Raft) -> None:
-    """A new configuration: its quorum may be smaller, its members new, the heir gone."""
+    """A new configuration: its quorum may be smaller, its members new, the heir gone.
+
+    No snapshot is sent here: the application is in the middle of applying the change, so its storage may not show the
+    new configuration yet. Whoever needs one gets it with its next answer.
+    """
     if maybe_commit(r):
-        bcast_append(r)
+        bcast_append(r, with_snapshots=False)
     else:
         for to, pr in r.prs.progress.items():
             if to != r.id:
@@ -340,12 +341,24 @@ def _step_append_response(r: Raft, m: Message) -> None:
 def _on_append_rejected(r: Raft, m: Message, pr: Progress) -> None:
     """Go back to where the logs may agree: the follower's hint, or further, by the terms of the own log."""
     hint = m.reject_hint
-    if m.log_term > 0:
+    if m.request_snapshot != INVALID_INDEX:
+        _credit_log_of(r, m, pr)
+    elif m.log_term > 0:
         hint, _ = r.raft_log.find_conflict_by_term(hint, m.log_term)
     if pr.maybe_decr_to(m.index, hint, m.request_snapshot):
         if pr.state is _REPLICATE:
             pr.become_probe()
         send_append(r, m.from_, pr)
+
+
+def _credit_log_of(r: Raft, m: Message, pr: Progress) -> None:
+    """A member that asks for a snapshot takes no entries until it has one, but its log is sound up to its last entry.
+
+    That entry may be what the quorum lacks, and the snapshot must reach it: without counting it neither would come.
+    """
+    if r.raft_log.match_term(m.reject_hint, m.log_term) and pr.maybe_update(m.reject_hint) and maybe_commit(r):
+        if r.should_bcast_commit():
+            bcast_append(r)
 
 
 def _step_heartbeat_response(r: Raft, m: Message) -> None:

@@ -176,12 +176,12 @@ class Progress:
         """
         wants_snapshot = request_snapshot != INVALID_INDEX
         if self.state is ProgressState.Replicate:
-            if rejected < self.matched or (rejected == self.matched and not wants_snapshot):
-                return False
             if wants_snapshot:
                 self.pending_request_snapshot = request_snapshot
-            else:
-                self.next_idx = self.matched + 1
+                return True
+            if rejected <= self.matched:
+                return False
+            self.next_idx = self.matched + 1
             return True
         if self.next_idx - 1 != rejected and not wants_snapshot:
             return False

@@ -200,6 +200,7 @@ class Message:
     - MsgHeartbeat: `commit` never exceeds what the receiver is known to hold; `context` names a read round; `index` is
       the leader's tick count where leases are in use. MsgHeartbeatResponse returns `context` and `index`.
     - MsgRequestVote, MsgRequestPreVote: (index, log_term) is the candidate's last entry; `term` the term asked for.
+      A refusal carries the refuser's `commit` with the term of that entry in `log_term`.
     - MsgReadIndex: `entries[0].data` names the request; MsgReadIndexResp returns it with `index`.
     - MsgPropose, MsgReadIndex and local messages carry term 0.
     """
