@@ -1,0 +1,170 @@
+"""The loop of a store process: collects inputs, steps the core, performs its effects.
+
+All regions share one loop, so one step takes what every socket delivered since the last and one sync covers all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from flaredb.model.cluster import RegionHeartbeat
+from flaredb.model.ids import StoreId
+from flaredb.server.syncer import Syncer
+from flaredb.store.messages import (
+    Effect,
+    Fatal,
+    Input,
+    Note,
+    RaftEnvelope,
+    RefreshRoutes,
+    Reply,
+    ReportRegion,
+    SendRaft,
+    Sync,
+    SyncDone,
+)
+from flaredb.store.store import Store
+
+EXIT_INVARIANT_BROKEN = 70
+
+
+class Sink(Protocol):
+    """Whoever a request came from; its token is ``(sink, slot)``."""
+
+    def answer(self, slot: int, result: Any) -> None: ...
+
+    def flush(self) -> None:
+        """Called once per step, after the last answer of that step to this sink."""
+        ...
+
+
+class Rim(Protocol):
+    """What the loop needs around it; narrow, so that tests can stand in."""
+
+    def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None: ...
+    def report_region(self, heartbeat: RegionHeartbeat) -> None: ...
+    def refresh_routes(self) -> None: ...
+    def note(self, note: Note) -> None: ...
+
+    def fatal(self, reason: str, exit_status: int) -> None:
+        """Stop the process. Nothing may leave it any more."""
+        ...
+
+
+def monotonic_ms() -> int:
+    """Milliseconds of a clock that never goes back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class StoreLoop:
+    """Owns the store core. ``submit`` never waits; use it on the event loop's thread only."""
+
+    def __init__(
+        self, store: Store, syncer: Syncer, rim: Rim, inputs_per_step: int, now_ms: Callable[[], int] = monotonic_ms
+    ) -> None:
+        self.store = store
+        self.steps = 0
+        self.step_seconds = 0.0
+        self._syncer = syncer
+        self._rim = rim
+        self._inputs_per_step = inputs_per_step
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._inbox: list[Input] = []
+        self._is_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Begin stepping."""
+        self._schedule()
+
+    def submit(self, item: Input) -> None:
+        """Hand an input to the next step. What follows a stop is dropped."""
+        self._inbox.append(item)
+        if not self._is_scheduled:
+            self._schedule()
+
+    def stop(self) -> None:
+        """No further step. Syncs under way finish by themselves; their news is dropped."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _schedule(self) -> None:
+        if not self._is_stopped:
+            self._is_scheduled = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._is_scheduled = False
+        if self._is_stopped:
+            return
+        inputs = self._inbox[: self._inputs_per_step]
+        del self._inbox[: self._inputs_per_step]
+        started = time.perf_counter()
+        try:
+            effects = self.store.step(self._now_ms(), inputs)
+            for effect in effects:
+                self._perform(effect)
+        except Exception as error:
+            self.stop()
+            self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
+            raise
+        self.steps += 1
+        self.step_seconds += time.perf_counter() - started
+        self._plan_next()
+
+    def _plan_next(self) -> None:
+        if self._is_stopped or self._is_scheduled:
+            return
+        if self._inbox or self.store.has_work():
+            self._schedule()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_ms = max(self.store.next_deadline_ms() - self._now_ms(), 0)
+        self._timer = self._loop.call_later(delay_ms / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if not self._is_scheduled:
+            self._schedule()
+
+    def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, SendRaft):
+            self._rim.send_raft(effect.to_store, effect.envelopes)
+        elif isinstance(effect, Reply):
+            _deliver(effect.answers)
+        elif isinstance(effect, Sync):
+            self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
+        elif isinstance(effect, ReportRegion):
+            self._rim.report_region(effect.heartbeat)
+        elif isinstance(effect, RefreshRoutes):
+            self._rim.refresh_routes()
+        elif isinstance(effect, Note):
+            self._rim.note(effect)
+        else:
+            assert isinstance(effect, Fatal), f"unknown effect {effect!r}"
+            self.stop()
+            self._rim.fatal(effect.reason, effect.exit_status)
+
+    def _on_synced(self, sequence: int) -> None:
+        self.submit(SyncDone(sequence))
+
+    def _on_sync_failed(self, error: Exception) -> None:
+        """Never retried: what the disk holds is unknown now (docs/adr, engine errors)."""
+        self.stop()
+        self._rim.fatal(f"the storage engine failed to sync: {error}", 74)
+
+
+def _deliver(answers: list[tuple[Any, Any]]) -> None:
+    touched: dict[Sink, None] = {}
+    for (sink, slot), result in answers:
+        sink.answer(slot, result)
+        touched[sink] = None
+    for sink in touched:
+        sink.flush()

@@ -1,0 +1,41 @@
+"""The store process: runs a StoreNode until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from flaredb.server.logs import setup_logging
+from flaredb.server.node import StoreNode
+from flaredb.server.settings import StoreSettings
+
+
+def run_store(settings: StoreSettings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    Errors: ConfigError, EngineError and PdError before serving; after that a Fatal effect ends the process.
+    """
+    setup_logging(settings.log.level, settings.log.file.filename or None)
+    return _run(_serve(settings))
+
+
+def _run(main: object) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)  # type: ignore[arg-type]
+    return int(uvloop.run(main))
+
+
+async def _serve(settings: StoreSettings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    node = StoreNode(settings)
+    try:
+        await node.start()
+        await stop.wait()
+    finally:
+        await node.stop()
+    return node.exit_status

@@ -1,0 +1,294 @@
+"""Composition root of a store process: opens the engine, registers with PD, joins core, links and services.
+
+Start-up order (wire facts 4.1): engine -> PD's cluster id -> store ident (claimed once, durably) -> core with what is on
+disk -> peer and client ports -> registration, which brings an empty store its first regions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from flaredb.engine.base import Engine
+from flaredb.engine.rocks import open_rocks
+from flaredb.engine.rocks_options import RocksOptions
+from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
+from flaredb.model.errors import ConfigError
+from flaredb.model.ids import RegionId, StoreId
+from flaredb.rpc.pd import PdClient
+from flaredb.server.addresses import split_address
+from flaredb.server.counters import Counters
+from flaredb.server.grpc_server import make_server
+from flaredb.server.health import HealthService
+from flaredb.server.logs import log_event
+from flaredb.server.loop import StoreLoop, monotonic_ms
+from flaredb.server.pd_link import PdLink
+from flaredb.server.peer_link import PeerCounters, PeerLinks
+from flaredb.server.peer_server import PeerServer
+from flaredb.server.ready_file import write_ready_file
+from flaredb.server.service import KvService
+from flaredb.server.service_settings import KvServiceSettings
+from flaredb.server.settings import StoreSettings
+from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
+from flaredb.store.bootstrap import check_store_ident, write_store_ident
+from flaredb.store.config import StoreConfig
+from flaredb.store.messages import Note, RaftEnvelope, RaftReceived, ShutdownStarted, StoreReached, StoreUnreached
+from flaredb.store.store import Store
+
+STORE_VERSION = "6.5.0"
+"""What PD and clients are told: the TiKV version whose protocol this store speaks (wire facts 4.2)."""
+
+SHUTDOWN_GRACE_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class StoreNode:
+    """One running store. ``start`` returns when it serves; ``stopped`` is set when it has to end."""
+
+    def __init__(self, settings: StoreSettings, exit_process: Callable[[int], Any] = os._exit) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self.store_id = StoreId(0)
+        self.address = ""
+        self.status_address = ""
+        self.peer_address = ""
+        self.exit_status = 0
+        self._exit_process = exit_process
+        self._engine: Engine | None = None
+        self._started_s = int(time.time())
+        self._closers: list[Callable[[], Any]] = []
+        """Undo what start did, last first; each may be a coroutine function."""
+
+    # ------------------------------------------------ start and stop
+
+    async def start(self) -> None:
+        """Serve. Errors: ConfigError for what the operator must change; EngineError, PdError."""
+        settings = self.settings
+        engine = self._engine = open_rocks(settings.storage.data_dir, _rocks_options(settings))
+        self._closers.append(engine.close)
+        client = PdClient(list(settings.pd_addresses))
+        self._closers.append(client.close)
+        await client.connect()
+        cluster_id = client.cluster_id
+        known = check_store_ident(engine, cluster_id)
+        if known is None:
+            known = await client.alloc_id()
+            write_store_ident(engine, cluster_id, StoreId(known))
+        self.store_id = StoreId(known)
+
+        store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms())
+        self._closers.append(store.close)
+        self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX)
+        self._closers.append(self._syncer.close)
+        self.loop = StoreLoop(store, self._syncer, self, settings.raftstore.messages_per_tick)
+        self._closers.append(self.loop.stop)
+
+        await self._open_peer_port(cluster_id)
+        await self._open_client_port(cluster_id)
+        await self._open_status_port()
+        self.pd_link = PdLink(
+            client,
+            self._meta(),
+            stats_provider=self._stats,
+            submit=self.loop.submit,
+            store_heartbeat_ms=settings.raftstore.pd_store_heartbeat_tick_interval_ms,
+            has_regions=store.is_started,
+        )
+        self._closers.append(self.pd_link.stop)
+        self.links = PeerLinks(
+            cluster_id,
+            self.store_id,
+            self.pd_link.resolve,
+            on_unreached=lambda store_id: self.loop.submit(StoreUnreached(store_id)),
+            on_reached=lambda store_id: self.loop.submit(StoreReached(store_id)),
+            counters=self.peer_counters,
+        )
+        self._closers.append(self.links.stop)
+        await self.pd_link.start()
+        self.loop.start()
+        write_ready_file(
+            settings.ready_file,
+            address=self.address,
+            status_address=self.status_address,
+            peer_address=self.peer_address,
+            store_id=self.store_id,
+        )
+        log_event(
+            log,
+            logging.INFO,
+            "store is serving",
+            store_id=self.store_id,
+            cluster_id=cluster_id,
+            address=self.address,
+            status_address=self.status_address,
+            sync="inline" if self._syncer.is_inline else "thread",
+        )
+
+    async def _open_peer_port(self, cluster_id: Any) -> None:
+        host, port = split_address(self.settings.peer_addr, "server.peer-addr")
+        self.peer_counters = PeerCounters()
+        server = PeerServer(
+            host, port, cluster_id, self.store_id, self._on_envelopes, counters=self.peer_counters
+        )
+        try:
+            await server.start()
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{port} (server.peer-addr): {error.strerror}") from error
+        self._closers.append(server.stop)
+        self.peer_address = self.settings.server.advertise_peer_addr or f"{host}:{server.port}"
+
+    async def _open_client_port(self, cluster_id: Any) -> None:
+        settings = self.settings
+        service_settings = KvServiceSettings(
+            key_size_bytes_max=settings.storage.max_key_size_bytes,
+            raw_scan_region_error=settings.server.raw_scan_region_error,
+        )
+        service = KvService(self.loop.submit, cluster_id, self.store_id, service_settings)
+        health = HealthService("tikvpb.Tikv")
+        try:
+            server, port = make_server([service.handlers(), health.handlers()], settings.server.addr)
+        except ConfigError as error:
+            raise ConfigError(f"server.addr: {error}") from error
+        await server.start()
+        self._closers.append(lambda: _stop_grpc(server, health))
+        host, _ = split_address(settings.server.addr, "server.addr")
+        self.address = settings.server.advertise_addr or f"{host}:{port}"
+
+    async def _open_status_port(self) -> None:
+        """Bind now, so that a port in use is told at once; the HTTP application is loaded when it is idle."""
+        from flaredb.server.status_port import StatusPort
+
+        self._status = StatusPort(self.settings.server.status_addr, self)
+        port = await self._status.start()
+        self._closers.append(self._status.stop)
+        host, _ = split_address(self.settings.server.status_addr, "server.status-addr")
+        self.status_address = self.settings.server.advertise_status_addr or f"{host}:{port}"
+
+    async def stop(self) -> None:
+        """Refuse new requests, then undo what start did."""
+        if hasattr(self, "loop"):
+            self.loop.submit(ShutdownStarted())
+            await asyncio.sleep(0)
+        for close in reversed(self._closers):
+            result = close()
+            if result is not None:
+                await result
+        self._closers.clear()
+
+    # ------------------------------------------------ what the loop asks for (loop.Rim)
+
+    def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
+        self.links.send(to_store, envelopes)
+
+    def report_region(self, heartbeat: RegionHeartbeat) -> None:
+        self.pd_link.report(heartbeat)
+
+    def refresh_routes(self) -> None:
+        self.pd_link.refresh_soon()
+
+    def note(self, note: Note) -> None:
+        log_event(log, getattr(logging, note.level), note.event, **dict(note.fields))
+
+    def fatal(self, reason: str, exit_status: int) -> None:
+        """End the process at once: whatever it promised is on disk, and nothing else may leave it."""
+        self.exit_status = exit_status
+        log_event(log, logging.CRITICAL, "store stops", reason=reason, exit_status=exit_status)
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        self._exit_process(exit_status)
+
+    def _on_envelopes(self, _from_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
+        self.loop.submit(RaftReceived(envelopes))
+
+    # ------------------------------------------------ what PD and the status server are told
+
+    def _meta(self) -> StoreMeta:
+        return StoreMeta(
+            id=self.store_id,
+            address=self.address,
+            peer_address=self.peer_address,
+            status_address=self.status_address,
+            version=STORE_VERSION,
+            labels=tuple(sorted(self.settings.server.labels.items())),
+            start_timestamp_s=self._started_s,
+            deploy_path=os.getcwd(),
+        )
+
+    def _stats(self) -> StoreStats:
+        disk = shutil.disk_usage(self.settings.storage.data_dir)
+        assert self._engine is not None
+        engine = self._engine.stats()
+        used = sum(engine.get(name, 0) for name in ("sst_bytes", "memtable_bytes", "wal_bytes"))
+        return StoreStats(
+            store_id=self.store_id,
+            capacity_bytes=disk.total,
+            available_bytes=disk.free,
+            used_size_bytes=used,
+            region_count=len(self.loop.store.peers),
+            start_time_s=self._started_s,
+            is_busy=False,
+        )
+
+    def region_status(self, region_id: int) -> dict[str, Any] | None:
+        """status.Sources: one region here."""
+        return self.loop.store.region_status(RegionId(region_id))
+
+    def region_ids(self) -> list[int]:
+        """status.Sources: all regions here."""
+        return sorted(self.loop.store.peers)
+
+    def config(self) -> dict[str, Any]:
+        """status.Sources: the settings in force."""
+        return self.settings.to_dict()
+
+    def ready(self) -> dict[str, bool]:
+        """status.Sources: what must hold for this store to serve."""
+        store = self.loop.store
+        return {
+            "has its first regions": store.is_started,
+            "every region has a leader": all(peer.node.raft.leader_id for peer in store.peers.values()),
+        }
+
+
+def _store_config(settings: StoreSettings) -> StoreConfig:
+    raft = settings.raftstore
+    return StoreConfig(
+        tick_ms=raft.raft_base_tick_interval_ms,
+        heartbeat_ticks=raft.raft_heartbeat_ticks,
+        election_ticks=raft.election_timeout_ticks_min,
+        election_ticks_max=raft.election_timeout_ticks_max,
+        entry_size_bytes_max=raft.raft_entry_max_size_bytes,
+        batch_entry_size_bytes=min(StoreConfig().batch_entry_size_bytes, raft.raft_entry_max_size_bytes),
+        message_size_bytes_max=raft.raft_max_size_per_msg_bytes,
+        inflight_messages_max=raft.raft_max_inflight_msgs,
+        log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
+        log_gc_threshold=raft.raft_log_gc_threshold,
+        region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,
+        peer_down_ms=raft.max_peer_down_duration_ms,
+    )
+
+
+def _rocks_options(settings: StoreSettings) -> RocksOptions:
+    rocks = settings.rocksdb
+    buffer_bytes = min(rocks.write_buffer_size_bytes, RocksOptions().write_buffer_size_bytes)
+    return RocksOptions(
+        block_cache_size_bytes=rocks.block_cache_size_bytes,
+        write_buffers_size_bytes=rocks.write_buffer_size_bytes,
+        write_buffer_size_bytes=buffer_bytes,
+        background_jobs_max=max(rocks.max_background_jobs, 2),
+        open_files_max=rocks.max_open_files,
+    )
+
+
+async def _stop_grpc(server: grpc.aio.Server, health: HealthService) -> None:
+    health.stop_serving()
+    await server.stop(SHUTDOWN_GRACE_SECONDS)
