@@ -4,6 +4,8 @@ What the library does that this file works around (rocksdict 0.3.29):
 
 - Its `items()` and `keys()` end silently at a corrupt block, and reads by `ReadOptions` ignore the lower
   bound. So scans drive the raw iterator and ask its status when it ends.
+- Iterators of its `Snapshot` show the present, not the snapshot; only its gets are right. But every iterator
+  is pinned to the moment of its creation. So our snapshot makes one per family and its scans share them.
 - A write batch is spent once written. Our batch makes a new one.
 - A range with start > end poisons the database for every later write. Our batch drops empty ranges.
 - `next()` on an iterator that is not valid crashes the process.
@@ -16,9 +18,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 from weakref import WeakSet
 
 import rocksdict as rd
@@ -41,6 +43,7 @@ from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 _ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
 _CHUNK_ROWS = 64
 _COUNTED_ROWS_MAX = 1_000
+_MEMTABLE_ROWS = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 _RECORD_HEADER_BYTES = 12
 _NO_BLOOM_CFS = frozenset((CF_RAFT, CF_META))  # read by scans and by keys that exist
 
@@ -106,16 +109,80 @@ class _ByName(dict[str, Any]):
 
 
 class _LiveScan:
-    """The library's iterator of one scan, where `close` can find it and let it go."""
+    """One scan: what is left of its range, and the iterator where `close` can find it and let it go."""
 
-    __slots__ = ("__weakref__", "iterator")
+    __slots__ = ("__weakref__", "_end", "_keys_only", "_seeks", "_shared", "_start", "iterator", "reverse")
 
-    def __init__(self, iterator: Any) -> None:
+    def __init__(
+        self, iterator: Any, start: bytes, end: bytes | None, reverse: bool, keys_only: bool, shared: bool
+    ) -> None:
         self.iterator: Any | None = iterator
+        self._shared = shared  # other scans move the iterator too: seek before every chunk
+        self._seeks = True
+        self._start = start
+        self._end = end
+        self.reverse = reverse
+        self._keys_only = keys_only
+
+    def take_ascending(self, wanted: int) -> list[tuple[bytes, bytes]]:
+        """Up to `wanted` rows; fewer only when the range is over, which the iterator's status must confirm."""
+        rows: list[tuple[bytes, bytes]] = []
+        iterator, end, keys_only = self.iterator, self._end, self._keys_only
+        assert iterator is not None
+        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.next
+        if self._seeks:
+            iterator.seek(self._start)
+            self._seeks = self._shared
+        while len(rows) < wanted:
+            if not valid():
+                iterator.status()
+                return rows
+            row_key = key()
+            if end is not None and row_key >= end:
+                return rows
+            rows.append((row_key, b"" if keys_only else value()))
+            step()
+        if rows:
+            self._start = rows[-1][0] + b"\0"
+        return rows
+
+    def take_descending(self, wanted: int) -> list[tuple[bytes, bytes]]:
+        """The same from the end of the range down."""
+        rows: list[tuple[bytes, bytes]] = []
+        iterator, start, keys_only = self.iterator, self._start, self._keys_only
+        assert iterator is not None
+        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.prev
+        if self._seeks:
+            self._seek_below_end()
+            self._seeks = self._shared
+        while len(rows) < wanted:
+            if not valid():
+                iterator.status()
+                return rows
+            row_key = key()
+            if row_key < start:
+                return rows
+            rows.append((row_key, b"" if keys_only else value()))
+            step()
+        if rows:
+            self._end = rows[-1][0]
+        return rows
+
+    def _seek_below_end(self) -> None:
+        iterator, end = self.iterator, self._end
+        assert iterator is not None
+        if end is None:
+            iterator.seek_to_last()
+            return
+        iterator.seek_for_prev(end)
+        if iterator.valid() and iterator.key() == end:
+            iterator.prev()
 
 
 class _Reader:
-    """Scans over whatever can make a raw iterator: a column family or a snapshot of one."""
+    """Scans, over iterators that a subclass provides."""
+
+    _SHARED_ITERATORS: ClassVar[bool] = False
 
     __slots__ = ("_scans", "_sources", "path")
 
@@ -135,94 +202,59 @@ class _Reader:
         keys_only: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
         self._check_usable()
-        source = self._sources[cf]
+        iterator = self._iterator(cf, end)
         if end is not None and start >= end:
             return iter(())
-        bounds = rd.ReadOptions()
-        if end is not None:
-            bounds.set_iterate_upper_bound(end)
-        iterator = source.iter(bounds)
-        if reverse:
-            iterator.seek_to_last()  # the last row below the upper bound
-        else:
-            iterator.seek(start)
-        take: _Take = _take_descending if reverse else _take_ascending
+        live = _LiveScan(iterator, start, end, reverse, keys_only, self._SHARED_ITERATORS)
         if limit is not None and limit <= _CHUNK_ROWS:
-            return iter(self._take(take, iterator, start, limit, keys_only))
-        live = _LiveScan(iterator)
+            return iter(self._take(live, limit))
         self._scans.add(live)
-        return self._rows(live, take, start, limit, keys_only)
+        return self._rows(live, limit)
 
-    def _rows(
-        self, live: _LiveScan, take: _Take, start: bytes, limit: int | None, keys_only: bool
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def _rows(self, live: _LiveScan, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
         left = limit
-        while True:
-            if live.iterator is None:
-                raise EngineClosed(f"{self.path}: closed during a scan")
+        while left is None or left > 0:
             wanted = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            chunk = self._take(take, live.iterator, start, wanted, keys_only)
+            chunk = self._take(live, wanted)
             yield from chunk
-            if len(chunk) < wanted or wanted < _CHUNK_ROWS:
+            if len(chunk) < wanted:
                 return
             if left is not None:
                 left -= wanted
 
-    def _take(
-        self, take: _Take, iterator: Any, start: bytes, wanted: int, keys_only: bool
-    ) -> list[tuple[bytes, bytes]]:
+    def _take(self, live: _LiveScan, wanted: int) -> list[tuple[bytes, bytes]]:
+        if live.iterator is None:
+            raise EngineClosed(f"{self.path}: closed during a scan")
         try:
-            return take(iterator, start, wanted, keys_only)
+            return live.take_descending(wanted) if live.reverse else live.take_ascending(wanted)
         except Exception as error:
             raise_read_error(self.path, error)
+
+    def _iterator(self, cf: str, end: bytes | None) -> Any:
+        """An iterator of the reader's moment, which may be bounded above by `end`."""
+        raise NotImplementedError
 
     def _drop_scans(self) -> None:
         for live in list(self._scans):
             live.iterator = None
         self._scans.clear()
 
-    def _check_usable(self) -> None:
+    def _check_usable(self) -> Any:
         raise NotImplementedError
 
 
-_Take = Callable[[Any, bytes, int, bool], list[tuple[bytes, bytes]]]
-
-
-def _take_ascending(iterator: Any, _start: bytes, wanted: int, keys_only: bool) -> list[tuple[bytes, bytes]]:
-    """Up to `wanted` rows; fewer only when the rows are over, which the iterator's status must confirm."""
-    rows: list[tuple[bytes, bytes]] = []
-    valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.next
-    while len(rows) < wanted:
-        if not valid():
-            iterator.status()
-            break
-        rows.append((key(), b"" if keys_only else value()))
-        step()
-    return rows
-
-
-def _take_descending(iterator: Any, start: bytes, wanted: int, keys_only: bool) -> list[tuple[bytes, bytes]]:
-    rows: list[tuple[bytes, bytes]] = []
-    valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.prev
-    while len(rows) < wanted:
-        if not valid():
-            iterator.status()
-            break
-        row_key = key()
-        if row_key < start:
-            break
-        rows.append((row_key, b"" if keys_only else value()))
-        step()
-    return rows
-
-
 class RocksSnapshot(_Reader):
-    """One library snapshot per column family. They agree because the owner alone writes (contract, 5)."""
+    """A library snapshot for gets and a pinned iterator for scans, of each column family.
 
-    __slots__ = ("__weakref__", "_engine")
+    All show the same moment because the owner alone writes, and takes snapshots (contract, 5).
+    """
 
-    def __init__(self, engine: RocksEngine, sources: _ByName) -> None:
-        super().__init__(engine.path, sources)
+    _SHARED_ITERATORS = True
+    __slots__ = ("__weakref__", "_engine", "_iterators")
+
+    def __init__(self, engine: RocksEngine, families: _ByName) -> None:
+        super().__init__(engine.path, _ByName((cf, family.snapshot()) for cf, family in families.items()))
+        self._iterators = _ByName((cf, family.iter(rd.ReadOptions())) for cf, family in families.items())
         self._engine: RocksEngine | None = engine
 
     def get(self, cf: str, key: bytes) -> bytes | None:
@@ -242,6 +274,7 @@ class RocksSnapshot(_Reader):
         self._engine = None
         self._drop_scans()
         self._sources = _ByName()
+        self._iterators = _ByName()
 
     def __enter__(self) -> Self:
         return self
@@ -255,6 +288,9 @@ class RocksSnapshot(_Reader):
         if self._engine is None:
             raise EngineClosed(f"{self.path}: the snapshot is closed")
         self._engine._check_usable()
+
+    def _iterator(self, cf: str, end: bytes | None) -> Any:  # noqa: ARG002
+        return self._iterators[cf]
 
 
 class RocksEngine(_Reader):
@@ -312,7 +348,7 @@ class RocksEngine(_Reader):
 
     def snapshot(self) -> RocksSnapshot:
         self._check_usable()
-        snapshot = RocksSnapshot(self, _ByName((cf, s.snapshot()) for cf, s in self._sources.items()))
+        snapshot = RocksSnapshot(self, self._sources)
         self._snapshots.add(snapshot)
         return snapshot
 
@@ -325,7 +361,7 @@ class RocksEngine(_Reader):
             rows += 1
         if rows < _COUNTED_ROWS_MAX:
             return counted_bytes
-        spans = [*self._file_spans(cf), *self._memtable_spans(cf)]
+        spans = [*self._file_spans(cf), *self._memtable_spans(cf, row_size_bytes=counted_bytes // rows)]
         return max(counted_bytes, size_in_range(spans, start, end))
 
     def stats(self) -> dict[str, int]:
@@ -360,6 +396,12 @@ class RocksEngine(_Reader):
             self._failure = self._failure or "closed"
             database.close()
 
+    def _iterator(self, cf: str, end: bytes | None) -> Any:
+        bounds = rd.ReadOptions()
+        if end is not None:
+            bounds.set_iterate_upper_bound(end)
+        return self._sources[cf].iter(bounds)
+
     def _family_sum(self, name: str) -> int:
         return sum(_property(family, name) for family in self._sources.values())
 
@@ -373,12 +415,14 @@ class RocksEngine(_Reader):
             if int(file["name"].strip("/").removesuffix(".sst")) in numbers
         ]
 
-    def _memtable_spans(self, cf: str) -> list[Span]:
+    def _memtable_spans(self, cf: str, row_size_bytes: int) -> list[Span]:
         first = next(self.scan(cf, b"", None, limit=1, keys_only=True), None)
         last = next(self.scan(cf, b"", None, limit=1, keys_only=True, reverse=True), None)
         if first is None or last is None:
             return []
-        return [Span(first[0], last[0], _property(self._sources[cf], "rocksdb.size-all-mem-tables"))]
+        family = self._sources[cf]
+        rows = sum(_property(family, name) for name in _MEMTABLE_ROWS)
+        return [Span(first[0], last[0], rows * row_size_bytes)]
 
     def _fail(self, action: str, error: Exception) -> NoReturn:
         self._failure = f"{action} failed: {error}"

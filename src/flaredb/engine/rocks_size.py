@@ -1,8 +1,8 @@
 """Estimating how many bytes a key range holds from what RocksDB tells about its files. Pure functions.
 
 The library offers no size query. Known are, per table file, its size and its first and last key; per column
-family, the bytes in memtables. A file inside the range counts whole; a file that straddles a bound, and the
-memtables, count by the range's share of their key span, read as a number. Skewed keys make the share wrong
+family, the rows in memtables. A file inside the range counts whole; a file that straddles a bound, and the
+memtables, count by the range's share of their key span, keys read as numbers. Skewed keys make the share wrong
 within one file or memtable; a caller that must know counts rows on a snapshot.
 """
 
@@ -45,7 +45,9 @@ def _share(span: Span, start: bytes, end: bytes | None) -> float:
 def _position(span: Span, key: bytes) -> float:
     """Where `key`, which lies within the span, is on the way from its first key (0) to its last (1)."""
     skip = _common_prefix_length(span.first_key, span.last_key)
-    first, last, at = (_number(each[skip:]) for each in (span.first_key, span.last_key, key))
+    tails = [each[skip : skip + _POSITION_BYTES] for each in (span.first_key, span.last_key, key)]
+    alphabet = [byte for tail in tails for byte in tail] or [0]
+    first, last, at = (_number(tail, min(alphabet), max(alphabet)) for tail in tails)
     return (at - first) / (last - first) if last > first else 0.0
 
 
@@ -58,5 +60,10 @@ def _common_prefix_length(first: bytes, second: bytes) -> int:
     return length
 
 
-def _number(key: bytes) -> int:
-    return int.from_bytes(key[:_POSITION_BYTES].ljust(_POSITION_BYTES, b"\0"), "big")
+def _number(tail: bytes, least: int, greatest: int) -> int:
+    """The tail as a number whose digits are the bytes least .. greatest, so that decimal keys count decimally."""
+    number = 0
+    for place in range(_POSITION_BYTES):
+        digit = tail[place] - least if place < len(tail) else 0
+        number = number * (greatest - least + 1) + digit
+    return number
