@@ -13,7 +13,7 @@ import msgspec
 
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
-from flaredb.server import toml_file
+from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
 from flaredb.server.toml_file import AnySection, Section
 
@@ -217,13 +217,18 @@ class ScheduleSettings(Section, frozen=True, kw_only=True):
 
 
 class BootstrapSettings(Section, frozen=True, kw_only=True):
-    """[bootstrap]: the regions of a new cluster; without split keys the first store bootstraps one region."""
+    """[bootstrap]: the initial layout of a new cluster. With neither key the first store bootstraps one region."""
 
     split_keys: tuple[str, ...] = ()
     """Text, or hex: and hexadecimal digits. Read them by ``keys``."""
 
     stores: Count = 0
     """Stores to wait for before the regions are placed; 0: as many as replication.max-replicas."""
+
+    @property
+    def has_layout(self) -> bool:
+        """True if PD makes the first regions (one more than split keys), spread over the stores it waits for."""
+        return bool(self.split_keys) or self.stores > 0
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -296,7 +301,7 @@ class PdSettings(Section, frozen=True, kw_only=True):
         advertised = self.advertise_addresses
         _check_listener("client-urls", self.address, advertised[0] if advertised else "")
         self.bootstrap.validate()
-        if self.bootstrap.keys and self.stores_wanted < self.replication.max_replicas:
+        if self.bootstrap.has_layout and self.stores_wanted < self.replication.max_replicas:
             raise ConfigError(
                 f"bootstrap.stores = {self.bootstrap.stores} is less than replication.max-replicas = "
                 f"{self.replication.max_replicas}: each replica needs a store of its own"
@@ -350,7 +355,7 @@ def _load(kind: type[AnySection], path: Path | None, flags: Mapping[str, Any]) -
         toml_file.build(kind, tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return toml_file.build(kind, toml_file.merge(tables, flags))
+    return toml_file.build(kind, toml_text.merge(tables, flags))
 
 
 def _check_listener(key: str, bound: str, advertised: str) -> None:

@@ -83,25 +83,6 @@ def to_dict(section: Section) -> dict[str, Any]:
     return tables
 
 
-def dump_toml(tables: Mapping[str, Any], prefix: str = "") -> str:
-    """TOML text of nested tables of strings, numbers, booleans and lists of strings; reading it gives them back."""
-    lines = [f"{_quote(key)} = {json.dumps(value)}\n" for key, value in tables.items() if not isinstance(value, dict)]
-    for key, value in tables.items():
-        if isinstance(value, dict):
-            path = f"{prefix}{_quote(key)}"
-            lines.append(f"\n[{path}]\n{dump_toml(value, path + '.')}")
-    return "".join(lines)
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both tables in one, ``over`` winning key by key, at any depth; neither is changed."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 def toml_key(field_name: str) -> str:
     """The TOML key of a field: kebab case, without the unit."""
     return field_name.removesuffix("_ms").removesuffix("_bytes").replace("_", "-")
@@ -194,11 +175,6 @@ def _paths(kind: type[Section], prefix: str = "") -> list[str]:
         if isinstance(info.type, type) and issubclass(info.type, Section):
             paths += _paths(info.type, paths[-1] + ".")
     return paths
-
-
-def _quote(key: str) -> str:
-    plain = key and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in key)
-    return key if plain else json.dumps(key)
 
 
 def _show(value: Any) -> str:

@@ -1,0 +1,131 @@
+"""One PD and several stores as processes on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flaredb.cli.cluster_plan import ClusterPlan, StorePorts
+from flaredb.cli.ports import HOST
+from flaredb.cli.processes import Child, ChildFailed, Processes
+from flaredb.cli.waiting import pause
+from flaredb.server.toml_text import dump_toml, merge
+
+if TYPE_CHECKING:
+    from flaredb.cli.probe import RegionView
+
+READY_DEADLINE_S = 30.0
+# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4).
+QUICK_STORE: dict[str, Any] = {
+    "raftstore": {
+        "raft-base-tick-interval": "50ms",
+        "raft-heartbeat-ticks": 2,
+        "raft-election-timeout-ticks": 10,
+        "raft-min-election-timeout-ticks": 10,
+        "raft-max-election-timeout-ticks": 16,
+        "pd-heartbeat-tick-interval": "5s",
+        "pd-store-heartbeat-tick-interval": "1s",
+    }
+}
+
+
+@dataclass(slots=True)
+class StoreProcess:
+    """One store; ``store_id`` is 0 until the process has said which store it is."""
+
+    number: int
+    ports: StorePorts
+    child: Child
+    store_id: int = 0
+
+
+class LocalCluster:
+    """The processes of a cluster. They end with ``processes``, whose owner closes it."""
+
+    def __init__(
+        self, directory: Path, plan: ClusterPlan, processes: Processes, store_tables: Mapping[str, Any] | None = None
+    ) -> None:
+        """``store_tables``: configuration of every store, over the quick elections that such a cluster has."""
+        self.plan = plan
+        self.directory = directory
+        self.pd = processes.add_flaredb("pd", ["pd", "--config", str(self._write("pd.toml", self._pd_tables()))])
+        self.stores: list[StoreProcess] = []
+        for number, ports in enumerate(plan.stores, start=1):
+            tables = merge(merge(QUICK_STORE, store_tables or {}), self._store_tables(number, ports))
+            config = self._write(f"store-{number}.toml", tables)
+            child = processes.add_flaredb(f"store-{number}", ["server", "--config", str(config)])
+            self.stores.append(StoreProcess(number, ports, child))
+
+    def start(self) -> None:
+        """Start every process; none is waited for."""
+        self.pd.start()
+        for store in self.stores:
+            store.child.start()
+
+    def wait_serving(self, deadline_s: float = READY_DEADLINE_S) -> list[RegionView]:
+        """The regions, as soon as all processes serve and every region has accepted a write.
+
+        Errors: ChildFailed if a process ends, or if the cluster does not serve within ``deadline_s`` seconds.
+        """
+        end_s = time.monotonic() + deadline_s
+        # Imported while the children start: it takes as long as they do.
+        from flaredb.cli.probe import Probe, ProbeFailed
+
+        self.pd.wait_ready(deadline_s)
+        for store in self.stores:
+            self.learn_store(store, end_s - time.monotonic())
+        with Probe(self.plan.pd_address) as probe:
+            while True:
+                try:
+                    return probe.check_serving()
+                except ProbeFailed as error:
+                    self.check_running()
+                    if time.monotonic() >= end_s:
+                        raise ChildFailed(
+                            f"the cluster does not serve after {deadline_s:g} s: {error}; logs: {self.directory}/*.log"
+                        ) from error
+                pause()
+
+    def learn_store(self, store: StoreProcess, deadline_s: float = READY_DEADLINE_S) -> None:
+        """Wait until a store serves and note its id.
+
+        Errors: ChildFailed as Child.wait_ready.
+        """
+        store.store_id = int(store.child.wait_ready(deadline_s)["store_id"])
+
+    def check_running(self) -> None:
+        """Raise ChildFailed, with its last log lines, for a process that has ended."""
+        for child in [self.pd, *(store.child for store in self.stores)]:
+            if not child.is_running():
+                raise ChildFailed(child.describe_end())
+
+    def store_of(self, store_id: int) -> StoreProcess:
+        """The process that is this store."""
+        return next(store for store in self.stores if store.store_id == store_id)
+
+    def _pd_tables(self) -> dict[str, Any]:
+        return {
+            "data-dir": str(self.directory / "pd"),
+            "client-urls": f"http://{self.plan.pd_address}",
+            "replication": {"max-replicas": self.plan.replicas},
+            "bootstrap": {"split-keys": list(self.plan.split_keys), "stores": len(self.plan.stores)},
+        }
+
+    def _store_tables(self, number: int, ports: StorePorts) -> dict[str, Any]:
+        return {
+            "server": {
+                "addr": ports.address,
+                "peer-addr": f"{HOST}:{ports.peer}",
+                "status-addr": ports.status_address,
+            },
+            "storage": {"data-dir": str(self.directory / f"store-{number}")},
+            "pd": {"endpoints": [self.plan.pd_address]},
+        }
+
+    def _write(self, name: str, tables: Mapping[str, Any]) -> Path:
+        path = self.directory / name
+        path.write_text(dump_toml(tables), encoding="utf-8")
+        return path

@@ -1,0 +1,184 @@
+"""Child processes that live no longer than this one: start, watch, kill, restart, stop.
+
+Each child writes its output to a log file and, once it serves, a ready file (server/ready_file.py). Children are in
+process groups of their own, so that Ctrl-C reaches them only through here, and hold the reading end of a pipe by which
+they notice that this process is gone (cli/parent.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from flaredb.cli.parent import PARENT_FD_VARIABLE
+from flaredb.cli.waiting import wait_until
+from flaredb.model.errors import FlareDBError
+
+LOG_LINES_SHOWN = 15
+LOG_BYTES_SHOWN = 64 * 1024
+STOP_DEADLINE_S = 15.0
+
+
+class ChildFailed(FlareDBError):
+    """A child ended, or did not become ready in time; the message shows its last log lines."""
+
+
+class Child:
+    """One child process, which can be started again after its end.
+
+    Invariant: at most one process runs; ``ready_path`` exists only if the current one has said that it serves.
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], log_path: Path, ready_path: Path, parent_fd: int) -> None:
+        self.name = name
+        self.log_path = log_path
+        self.ready_path = ready_path
+        self._argv = list(argv)
+        self._parent_fd = parent_fd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Id of the current or last process; 0 before the first start."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while running (or never started); -n for an end by signal n."""
+        return self._process.poll() if self._process else None
+
+    def is_running(self) -> bool:
+        """True between a start and the end of that process."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process; its output is appended to the log file."""
+        assert not self.is_running(), f"{self.name} runs already"
+        self.ready_path.unlink(missing_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {PARENT_FD_VARIABLE: str(self._parent_fd)},
+                pass_fds=[self._parent_fd],
+                process_group=0,
+            )
+
+    def ready_facts(self) -> dict[str, Any] | None:
+        """What the ready file says, once it is there.
+
+        Errors: ChildFailed if the process has ended.
+        """
+        try:
+            facts: dict[str, Any] = json.loads(self.ready_path.read_bytes())
+            return facts
+        except FileNotFoundError:
+            if not self.is_running():
+                raise ChildFailed(self.describe_end()) from None
+            return None
+
+    def wait_ready(self, deadline_s: float) -> dict[str, Any]:
+        """The ready file's facts as soon as they are there.
+
+        Errors: ChildFailed if the process ends before, or is not ready in ``deadline_s`` seconds.
+        """
+        if not wait_until(lambda: self.ready_facts() is not None, deadline_s):
+            raise ChildFailed(
+                f"{self.name} is not ready after {deadline_s:g} s; its last log lines:\n{self.log_tail()}"
+            )
+        facts = self.ready_facts()
+        assert facts is not None
+        return facts
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def describe_end(self) -> str:
+        """How the process ended, with its last log lines."""
+        code = self.exit_code
+        how = f"signal {-code} ({signal.strsignal(-code)})" if code is not None and code < 0 else f"exit code {code}"
+        return f"{self.name} ended with {how}; its last log lines ({self.log_path}):\n{self.log_tail()}"
+
+    def log_tail(self, lines_max: int = LOG_LINES_SHOWN) -> str:
+        """The last lines of the log, indented."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(-min(LOG_BYTES_SHOWN, log.seek(0, os.SEEK_END)), os.SEEK_END)
+                text = log.read().decode(errors="replace")
+        except FileNotFoundError:
+            text = ""
+        return "\n".join(f"  {line}" for line in text.splitlines()[-lines_max:]) or "  (the log is empty)"
+
+
+class Processes:
+    """A set of children with one life time; as a context manager it leaves none behind."""
+
+    def __init__(self, directory: Path) -> None:
+        self.children: dict[str, Child] = {}
+        self._directory = directory
+        self._parent_fd, self._lifeline_fd = os.pipe()
+
+    def add(self, name: str, argv: Sequence[str]) -> Child:
+        """A child of this name, not yet started; log and ready file are NAME.log and NAME.ready."""
+        assert name not in self.children, f"two children named {name}"
+        child = Child(name, argv, self._directory / f"{name}.log", self._directory / f"{name}.ready", self._parent_fd)
+        self.children[name] = child
+        return child
+
+    def add_flaredb(self, name: str, arguments: Sequence[str]) -> Child:
+        """A child that runs this installation's ``flaredb`` with these arguments and its ready file."""
+        ready = str(self._directory / f"{name}.ready")
+        return self.add(name, [sys.executable, "-P", "-m", "flaredb", *arguments, "--ready-file", ready])
+
+    def running(self) -> list[Child]:
+        """The children that have not ended, in the order they were added."""
+        return [child for child in self.children.values() if child.is_running()]
+
+    def stop(self, children: Iterable[Child], deadline_s: float = STOP_DEADLINE_S) -> None:
+        """SIGTERM to all of them, and SIGKILL to those that are still there after ``deadline_s`` seconds.
+
+        Post: all have ended.
+        """
+        waited_for = list(children)
+        for child in waited_for:
+            child.send(signal.SIGTERM)
+            child.send(signal.SIGCONT)
+        wait_until(lambda: not any(child.is_running() for child in waited_for), deadline_s)
+        for child in waited_for:
+            child.kill()
+
+    def kill_all(self) -> None:
+        """SIGKILL to every child, without waiting; a signal handler may call it."""
+        for child in self.children.values():
+            child.send(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stop the children, the last added first to go and the first added last, and release the pipe."""
+        running = self.running()
+        self.stop(running[1:])
+        self.stop(running[:1])
+        for fd in (self._parent_fd, self._lifeline_fd):
+            os.close(fd)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
