@@ -261,6 +261,17 @@ def test_a_fast_forwarding_snapshot_keeps_uncommitted_entries() -> None:
     assert (node.raft.raft_log.committed, node.raft.raft_log.last_index(), node.raft.snap()) == (3, 4, None)
 
 
+def test_a_snapshot_older_than_the_requested_one_does_not_drop_acknowledged_entries() -> None:
+    """While a follower waits for a snapshot it asked for, one that was sent before arrives and ends inside its log."""
+    node = make_node(2, [1, 2, 3], log_of(1, 1, 1, 1), HardState(1, 0, 1), applied=1)
+    node.step(Message(M.MsgHeartbeat, 2, 1, 1))
+    node.request_snapshot()
+    for index, last, restored in ((2, 4, False), (4, 4, True)):
+        snap = Snapshot(b"", SnapshotMetadata(ConfState([1, 2, 3]), index, 1))
+        node.step(Message(M.MsgSnapshot, 2, 1, 1, snapshot=snap))
+        assert (node.raft.raft_log.last_index(), node.raft.snap() is not None) == (last, restored)
+
+
 def test_two_snapshots_in_a_short_time() -> None:
     """etcd 18055: the second came while the first was being installed."""
     node = make_node(2, [1, 2, 3])

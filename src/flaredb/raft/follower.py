@@ -114,7 +114,10 @@ def restore(r: Raft, snap: Snapshot) -> bool:
     if r.id not in cs.voters and r.id not in cs.learners and r.id not in cs.voters_outgoing:
         r.trace(f"ignores a snapshot at {meta.index} of a configuration without itself")
         return False
-    if r.pending_request_snapshot == INVALID_INDEX and log.match_term(meta.index, meta.term):
+    # A requested snapshot replaces even what agrees, but one that ends before the log would drop entries that were
+    # acknowledged: such a one was sent for another reason.
+    requested = r.pending_request_snapshot != INVALID_INDEX and meta.index >= log.tail_index
+    if not requested and log.match_term(meta.index, meta.term):
         log.commit_to(meta.index)
         r.trace(f"holds entry {meta.index} of a snapshot already: commits up to it")
         return False
