@@ -1,0 +1,241 @@
+"""BatchCommands: many requests in a frame, many frames on a stream, answers in any order (wire facts 3.8).
+
+A frame is one input of the store, and the answers of one step of the store are one frame back. There is no task and no
+future per request: a stream is a reader, a writer and a few counters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from flaredb.model.commands import Request
+from flaredb.model.errors import InvalidRequest
+from flaredb.server.front import Front, abort
+from flaredb.server.not_built import not_built_text
+from flaredb.store.messages import RequestsReceived
+from flaredb.wire.pb import tikvpb_pb2 as pb
+from flaredb.wire.raw_calls import EMPTY_ENTRY, RAW_CALLS, RawCall, frame, frame_entry
+from flaredb.wire.replies import member_tag, refusal
+from flaredb.wire.requests import Known, WrongCluster
+from flaredb.wire.services import TIKV_METHODS
+
+Slot = tuple[int, RawCall, int]
+"""Of a request given to the store: its id on the stream, its call, its share of the frame's bytes."""
+
+_WRITE_BYTES_MAX = 1 << 20
+"""Answers that wait are joined up to this size, so that a writer that is behind catches up with few writes."""
+
+_MEMBERS = pb.BatchCommandsResponse.Response.DESCRIPTOR.fields_by_name
+_CALLS = {name: RAW_CALLS[name] for name in _MEMBERS if name in RAW_CALLS}
+
+
+def _entry(name: str, response: bytes) -> bytes:
+    return frame_entry(member_tag(_MEMBERS[name].number), response)
+
+
+def _refused_entries() -> dict[str, bytes]:
+    """What each command that is not built is answered: constant, so encoded once."""
+    served = {*_CALLS, "Empty", "GetHealthFeedback"}
+    entries = {}
+    for name, member in _MEMBERS.items():
+        if name not in served:
+            response: type[Message] = getattr(pb.BatchCommandsResponse.Response(), name).__class__
+            method = name if name in TIKV_METHODS else f"Kv{name}"
+            entries[name] = frame_entry(member_tag(member.number), refusal(response)(not_built_text(method)))
+    return entries
+
+
+_REFUSED_ENTRIES = _refused_entries()
+
+
+class InvalidFrame(Exception):
+    """A frame that cannot be taken apart; ends the stream."""
+
+
+class BatchStream:
+    """One stream and the sink of its answers.
+
+    Invariants: every request id is answered at most once, and exactly once while the stream lives; no frame is read
+    while a limit of the settings is reached, so what a stream holds is bounded by those limits plus one frame.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._unanswered = 0
+        self._unanswered_bytes = 0
+        self._entries: list[bytes] = []
+        self._request_ids: list[int] = []
+        self._frames: deque[bytes] = deque()
+        self._unwritten_bytes = 0
+        self._frames_changed = asyncio.Event()
+        self._room_changed = asyncio.Event()
+        self._closed = False
+
+    async def serve(self, context: grpc.aio.ServicerContext) -> None:
+        """Read frames and write answers until the client has sent its last frame and has all its answers."""
+        writer = asyncio.create_task(self._write_all(context))
+        writer.add_done_callback(lambda _: self._room_changed.set())
+        try:
+            await self._read_all(context, writer)
+            await self._wait_until(self._is_drained, writer)
+        except (InvalidFrame, WrongCluster) as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        finally:
+            self._closed = True
+            self._frames.clear()
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    # ------------------------------------------------------------ sink
+
+    def answer(self, slot: Slot, result: Any) -> None:
+        """Takes one answer of the store; it leaves with the next flush."""
+        request_id, call, size_bytes = slot
+        self._unanswered -= 1
+        self._unanswered_bytes -= size_bytes
+        if not self._closed:
+            self._entries.append(call.answer_in_frame(result))
+            self._request_ids.append(request_id)
+
+    def flush(self) -> None:
+        """Makes one frame of the answers taken since the last flush."""
+        if self._entries:
+            data = frame(self._entries, self._request_ids)
+            self._entries = []
+            self._request_ids = []
+            if not self._closed:
+                self._frames.append(data)
+                self._unwritten_bytes += len(data)
+                self._frames_changed.set()
+        self._room_changed.set()
+
+    # ------------------------------------------------------------ reading
+
+    async def _read_all(self, context: grpc.aio.ServicerContext, writer: asyncio.Task[None]) -> None:
+        while True:
+            if not self._has_room():
+                await self._wait_until(self._has_room, writer)
+            if writer.done():
+                return
+            data = await context.read()
+            if data is grpc.aio.EOF:
+                return
+            self._take(data)
+
+    def _has_room(self) -> bool:
+        settings = self._front.settings
+        return (
+            self._unanswered < settings.stream_requests_max
+            and self._unanswered_bytes < settings.stream_bytes_max
+            and self._unwritten_bytes < settings.stream_unwritten_bytes_max
+        )
+
+    def _is_drained(self) -> bool:
+        return not self._unanswered and not self._unwritten_bytes
+
+    async def _wait_until(self, is_met: Callable[[], bool], writer: asyncio.Task[None]) -> None:
+        """Waits for a condition on the counters; a writer that has ended ends the wait too."""
+        while not is_met() and not writer.done():
+            self._room_changed.clear()
+            await self._room_changed.wait()
+
+    def _take(self, data: bytes) -> None:
+        """Gives a frame's requests to the store as one input. Raises before any of them is given."""
+        requests: list[Request] = []
+        routes, rules = self._front.routes, self._front.rules
+        batch = _parse(data)
+        share_bytes = len(data) // max(1, len(batch.requests))
+        for member, request_id in zip(batch.requests, batch.request_ids, strict=True):
+            name = member.WhichOneof("cmd")
+            call = _CALLS.get(name or "")
+            if call is None:
+                self._answer_other(name, member, request_id)
+                continue
+            body = getattr(member, call.name)
+            try:
+                route = routes.read(body.context)
+                command = call.read(body, rules)
+            except InvalidRequest as error:
+                self._answer_now(request_id, call.entry(call.refuse(str(error))))
+                continue
+            if type(command) is Known:
+                self._answer_now(request_id, call.answer_in_frame(command.result))
+                continue
+            requests.append(Request((self, (request_id, call, share_bytes)), command, *route))
+        if requests:
+            self._unanswered += len(requests)
+            self._unanswered_bytes += share_bytes * len(requests)
+            self._front.submit(RequestsReceived(requests))
+        self.flush()
+
+    def _answer_now(self, request_id: int, entry: bytes) -> None:
+        self._entries.append(entry)
+        self._request_ids.append(request_id)
+
+    def _answer_other(self, name: str | None, member: pb.BatchCommandsRequest.Request, request_id: int) -> None:
+        """Commands that do not concern data, or that this server does not serve or know."""
+        if name is None:
+            self._answer_now(request_id, EMPTY_ENTRY)
+            return
+        context = getattr(getattr(member, name), "context", None)
+        if context is not None:
+            self._front.routes.check_cluster(context)
+        if name == "Empty":
+            self._answer_empty(member.Empty, request_id)
+        elif name == "GetHealthFeedback":
+            self._answer_now(request_id, _entry(name, self._front.health_feedback().SerializeToString()))
+        else:
+            self._answer_now(request_id, _REFUSED_ENTRIES[name])
+
+    def _answer_empty(self, request: pb.BatchCommandsEmptyRequest, request_id: int) -> None:
+        entry = _entry("Empty", pb.BatchCommandsEmptyResponse(test_id=request.test_id).SerializeToString())
+        delay_ms = min(request.delay_time, self._front.settings.empty_delay_ms_max)
+        if not delay_ms:
+            self._answer_now(request_id, entry)
+            return
+        self._unanswered += 1
+        asyncio.get_running_loop().call_later(delay_ms / 1000, self._answer_later, request_id, entry)
+
+    def _answer_later(self, request_id: int, entry: bytes) -> None:
+        self._unanswered -= 1
+        self._answer_now(request_id, entry)
+        self.flush()
+
+    # ------------------------------------------------------------ writing
+
+    async def _write_all(self, context: grpc.aio.ServicerContext) -> None:
+        while True:
+            while not self._frames:
+                self._frames_changed.clear()
+                await self._frames_changed.wait()
+            data = self._next_write()
+            await context.write(data)
+            self._unwritten_bytes -= len(data)
+            self._room_changed.set()
+
+    def _next_write(self) -> bytes:
+        """The next frame, joined with those behind it: encoded frames one after the other are one frame."""
+        if len(self._frames) == 1:
+            return self._frames.popleft()
+        taken = [self._frames.popleft()]
+        size_bytes = len(taken[0])
+        while self._frames and size_bytes + len(self._frames[0]) <= _WRITE_BYTES_MAX:
+            taken.append(self._frames.popleft())
+            size_bytes += len(taken[-1])
+        return b"".join(taken)
+
+
+def _parse(data: bytes) -> pb.BatchCommandsRequest:
+    try:
+        batch = pb.BatchCommandsRequest.FromString(data)
+    except DecodeError as error:
+        raise InvalidFrame(f"the frame is no valid tikvpb.BatchCommandsRequest: {error}") from error
+    if len(batch.requests) != len(batch.request_ids):
+        raise InvalidFrame(f"the frame has {len(batch.requests)} requests but {len(batch.request_ids)} request ids")
+    return batch

@@ -1,0 +1,49 @@
+"""A gRPC server with the options that the clients of this ecosystem need (wire facts 3.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+
+from flaredb.model.errors import ConfigError
+
+_HANDSHAKE_TIMEOUT_MS = 10_000
+
+SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # Clients ping every 10 s, with and without calls; by default a server sends them away for it.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A batch put of 5 MiB is usual; what a store takes is bounded by its own limits, with better messages.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # Two servers on one port would share its connections silently.
+    ("grpc.so_reuseport", 0),
+    # Without it a connection that never says anything stays open for ever.
+    ("grpc.server_handshake_timeout_ms", _HANDSHAKE_TIMEOUT_MS),
+)
+
+
+def make_server(
+    handlers: Iterable[grpc.GenericRpcHandler], address: str, extra_options: Iterable[tuple[str, Any]] = ()
+) -> tuple[grpc.aio.Server, int]:
+    """A server bound to ``address`` (host:port, port 0 for any), not started yet, and its port.
+
+    Pre:    called on the event loop that will run it.
+    Errors: ConfigError if the address cannot be bound.
+    """
+    server = grpc.aio.server(options=[*SERVER_OPTIONS, *extra_options])
+    server.add_generic_rpc_handlers(tuple(handlers))
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ConfigError(_cannot_listen(address)) from error
+    if not port:
+        raise ConfigError(_cannot_listen(address))
+    return server, port
+
+
+def _cannot_listen(address: str) -> str:
+    return f"cannot listen on {address}: the port is in use, or the host is not one of this machine; choose another"

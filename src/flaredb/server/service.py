@@ -1,0 +1,102 @@
+"""The KV service: the front door of a store, as TiKV clients know it (wire facts 1.1).
+
+`unary` serves raw calls made one at a time, `batch_commands` whole frames of them; both turn requests into one input
+of the store and its results into bytes. Handlers take and give bytes, so that another front end can call them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from flaredb.model.ids import ClusterId, StoreId
+from flaredb.server.batch_commands import BatchStream
+from flaredb.server.front import Front, abort
+from flaredb.server.not_built import not_built_text
+from flaredb.server.service_settings import KvServiceSettings
+from flaredb.server.unary import UnaryCalls
+from flaredb.store.messages import Input
+from flaredb.wire.pb import kvrpcpb_pb2
+from flaredb.wire.raw_calls import RAW_CALLS
+from flaredb.wire.requests import WrongCluster
+from flaredb.wire.services import TIKV_METHODS, Method
+
+SERVICE = "tikvpb.Tikv"
+
+_STORE_SAFE_TS_NONE = b""
+"""StoreSafeTSResponse with safe_ts 0: nothing can be read stale."""
+
+
+def wall_clock_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class KvService:
+    """Handlers of /tikvpb.Tikv/*. What is not built answers UNIMPLEMENTED with a text that says what works.
+
+    ``submit`` takes an input of the store without waiting and is called on the event loop's thread. The token of a
+    request is ``(sink, slot)``: ``sink.answer(slot, result)`` exactly once, then ``sink.flush()`` once per step.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[Input], None],
+        cluster_id: ClusterId,
+        store_id: StoreId,
+        settings: KvServiceSettings | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self._front = Front(submit, cluster_id, store_id, settings or KvServiceSettings(), now_ms)
+        self._unary = UnaryCalls(self._front)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Generic handlers of the whole service, for grpc_server.make_server."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE, {name: self._handler(method) for name, method in TIKV_METHODS.items()}
+        )
+
+    def _handler(self, method: Method) -> Any:
+        if method.name in RAW_CALLS:
+            return grpc.unary_unary_rpc_method_handler(self._unary.handler(RAW_CALLS[method.name]))
+        served: dict[str, Any] = {
+            "BatchCommands": self._batch_commands,
+            "GetHealthFeedback": self._get_health_feedback,
+            "GetStoreSafeTS": self._get_store_safe_ts,
+            "CheckLeader": self._check_leader,
+        }
+        make = getattr(grpc, f"{method.arity}_rpc_method_handler")
+        return make(served.get(method.name) or _refuse(method.name))
+
+    async def _batch_commands(self, _frames: Any, context: grpc.aio.ServicerContext) -> None:
+        await BatchStream(self._front).serve(context)
+
+    async def _get_health_feedback(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        try:
+            request = kvrpcpb_pb2.GetHealthFeedbackRequest.FromString(data)
+            self._front.routes.check_cluster(request.context)
+        except (DecodeError, WrongCluster) as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return self._front.health_feedback().SerializeToString()
+
+    async def _get_store_safe_ts(self, _data: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+        return _STORE_SAFE_TS_NONE
+
+    async def _check_leader(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Confirms no leader: nobody here advances a safe timestamp by it."""
+        try:
+            request = kvrpcpb_pb2.CheckLeaderRequest.FromString(data)
+        except DecodeError as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return kvrpcpb_pb2.CheckLeaderResponse(ts=request.ts).SerializeToString()
+
+
+def _refuse(name: str) -> Any:
+    async def refuse(_request: Any, context: grpc.aio.ServicerContext) -> bytes:
+        await abort(context, grpc.StatusCode.UNIMPLEMENTED, not_built_text(name))
+
+    return refuse
