@@ -210,7 +210,6 @@ REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         {"raftstore": {"raft-min-election-timeout-ticks": 12, "raft-max-election-timeout-ticks": 12}},
         "must be greater than the shortest timeout of 12 ticks",
     ),
-    ("a step larger than the queue", {"raftstore": {"messages-per-tick": 99_999}}, "notify-capacity"),
     ("no PD", {"pd": {"endpoints": []}}, "name at least one PD"),
     ("TLS", {"pd": {"endpoints": ["https://127.0.0.1:2379"]}}, "TLS is not supported yet"),
     ("an address without a port", {"server": {"addr": "localhost"}}, "write host:port"),

@@ -59,9 +59,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     """Where the store stands, for the placement of replicas."""
 
-    raw_scan_region_error: Literal["unavailable", "response"] = "unavailable"
-    """How RawScan reports a region error: as gRPC status UNAVAILABLE, or in the response. The official Python client
-    takes the latter for an empty range and loses rows; newer clients handle both (wire facts 3.5)."""
+    raw_scan_region_error: Literal["auto", "status", "region-error"] = "auto"
+    """How RawScan reports a region error: as gRPC status UNAVAILABLE, in the response, or by what the client can read.
+    The official Python client takes the second for an empty range and loses rows (wire facts 3.5)."""
 
 
 class StorageSettings(Section, frozen=True, kw_only=True):
@@ -94,21 +94,14 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     raft_max_inflight_msgs: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 256
     raft_log_gc_tick_interval_ms: Positive = 3_000
     raft_log_gc_threshold: Positive = 50
-    """Applied entries that may pile up before the log is compacted."""
+    """Entries that all replicas hold before the log is compacted."""
 
-    raft_log_gc_count_limit: Positive = 196_608
-    """Entries beyond which the log is compacted even if a replica still lacks some."""
-
-    raft_log_gc_size_limit_bytes: Positive = 192 * MIB
     pd_heartbeat_tick_interval_ms: Positive = 60_000
     """Between two reports of a region by its leader, without a change to report."""
 
     pd_store_heartbeat_tick_interval_ms: Positive = 10_000
     max_peer_down_duration_ms: Positive = 600_000
     """Silence after which a leader reports a replica as down."""
-
-    notify_capacity: Positive = 40_960
-    """Inputs that may wait for the store's loop; beyond it requests are answered ServerIsBusy."""
 
     messages_per_tick: Positive = 4_096
     """Inputs that one step takes at most."""
@@ -142,18 +135,13 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
             )
-        if self.messages_per_tick > self.notify_capacity:
-            yield (
-                f"raftstore.messages-per-tick = {self.messages_per_tick} must not exceed raftstore.notify-capacity "
-                f"= {self.notify_capacity}"
-            )
 
 
 class RocksSettings(Section, frozen=True, kw_only=True):
     """[rocksdb]"""
 
-    max_background_jobs: Positive = 2
-    max_open_files: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    max_background_jobs: Annotated[int, msgspec.Meta(ge=2)] = 2
+    max_open_files: Annotated[int, msgspec.Meta(ge=-1)] = 512
     """-1: no bound of RocksDB's own."""
 
     write_buffer_size_bytes: Positive = 64 * MIB
