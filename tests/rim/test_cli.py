@@ -144,6 +144,19 @@ def test_system_error_is_one_line_and_code_1(
     assert capsys.readouterr().err == "flaredb: /data: Permission denied\n"
 
 
+def test_directory_in_use_is_one_line_and_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flaredb.engine.base import EngineLocked
+
+    def run(settings: Any) -> int:
+        raise EngineLocked("another process has /data open")
+
+    monkeypatch.setitem(sys.modules, "flaredb.server.main", types.SimpleNamespace(run_store=run))
+    assert run_main("server") == 1
+    assert capsys.readouterr().err == "flaredb: another process has /data open\n"
+
+
 def test_flag_tables() -> None:
     assert tables_of({"a.b.c": 1, "a.d": None, "e": "x"}) == {"a": {"b": {"c": 1}}, "e": "x"}
     assert comma_list(None) is None
@@ -198,7 +211,7 @@ def test_first_screen_fits_and_ends_with_ready(store_count: int, tmp_path: Path)
     assert len(lines) <= 14
     assert lines[-1] == "Ready in 1.23 s. Ctrl-C stops it."
     text = "\n".join(lines)
-    assert f'RawClient.connect("{plan.pd_address}")' in text
+    assert f'RawClient.connect(["{plan.pd_address}"])' in text
     assert plan.stores[0].address in text
     assert "deleted on exit" in text
     assert "(2379 is in use)" in text

@@ -197,7 +197,11 @@ def test_nobody_there_is_told() -> None:
 
 class StatusHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        known = {"/region/4": (200, b'{"raft_apply": {"applied_index": 17}}'), "/region/5": (500, b"oops")}
+        known = {
+            "/region/4": (200, b'{"peers": [], "apply_state": {"applied_index": 17}}'),
+            "/region/5": (500, b"oops"),
+            "/region/7": (200, b'{"peers": []}'),
+        }
         status, body = known.get(self.path, (404, b"not found"))
         self.send_response(status)
         self.end_headers()
@@ -217,6 +221,8 @@ def test_applied_index_is_read_from_the_status_address() -> None:
             assert applied_index(address, 6) == 0
             with pytest.raises(ProbeFailed, match="answers 500"):
                 applied_index(address, 5)
+            with pytest.raises(ProbeFailed, match="does not tell the applied index"):
+                applied_index(address, 7)
         finally:
             server.shutdown()
             thread.join()

@@ -93,7 +93,7 @@ def test_load_read_scan_and_verify_agree_with_the_source() -> None:
     text = printed.getvalue()
     assert f"{count} names of Unicode characters written" in text
     assert "6,000 rows across the region border at b'L', in order" in text
-    assert f"{count} keys by scan and by batch_get" in text
+    assert f"{count} keys by scan and batch_get" in text
     assert [title for title, _ in on_tour.report.durations_s] == ["load", "read back", "scan", "verify"]
 
 

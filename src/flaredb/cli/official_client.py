@@ -58,7 +58,7 @@ def connected(pd_address: str) -> Iterator[Any]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        yield OfficialRawClient.connect(pd_address)
+        yield OfficialRawClient.connect([pd_address])
     finally:
         asyncio.set_event_loop(None)
         loop.close()

@@ -161,8 +161,14 @@ def applied_index(status_address: str, region_id: int) -> int:
 
     Errors: ProbeFailed if the status server does not answer.
     """
-    facts = status_json(status_address, f"/region/{region_id}")
-    return int(facts["raft_apply"]["applied_index"]) if facts else 0
+    path = f"/region/{region_id}"
+    facts = status_json(status_address, path)
+    if facts is None:
+        return 0
+    index = _find(facts, "applied_index")
+    if index is None:
+        raise ProbeFailed(f"http://{status_address}{path} does not tell the applied index")
+    return int(index)
 
 
 def status_json(status_address: str, path: str) -> Any:
@@ -184,6 +190,15 @@ def status_json(status_address: str, path: str) -> Any:
     if answer.status != http.client.OK:
         raise ProbeFailed(f"http://{status_address}{path} answers {answer.status} {answer.reason}")
     return json.loads(body)
+
+
+def _find(facts: Any, name: str) -> Any:
+    """The value of the first field of this name at any depth; None if there is none."""
+    if not isinstance(facts, dict):
+        return None
+    if name in facts:
+        return facts[name]
+    return next((found for below in facts.values() if (found := _find(below, name)) is not None), None)
 
 
 def _check_tiled(regions: list[RegionView]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from flaredb.model.errors import FlareDBError
+
 
 @click.command(short_help="run one store")
 @click.option("--pd-endpoints", "--pd", metavar="H1:P1,H2:P2", help="where PD is  [default: 127.0.0.1:2379]")
@@ -58,6 +60,10 @@ def server(
     }
     settings = load_store_settings(config, tables_of(flags))
     end_with_parent()
+    from flaredb.engine.base import EngineError
     from flaredb.server.main import run_store
 
-    return run_store(settings)
+    try:
+        return run_store(settings)
+    except EngineError as error:
+        raise FlareDBError(str(error)) from error
