@@ -33,6 +33,7 @@ def pd(
     """Run one placement driver (PD) until SIGTERM."""
     from flaredb.cli.flags import comma_list, tables_of
     from flaredb.cli.parent import end_with_parent
+    from flaredb.cli.serving import serve
     from flaredb.server.settings import load_pd_settings
 
     flags = {
@@ -50,4 +51,4 @@ def pd(
     end_with_parent()
     from flaredb.server.pd_node import run_pd
 
-    return run_pd(settings)
+    return serve(run_pd, settings)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from flaredb.model.errors import FlareDBError
-
 
 @click.command(short_help="run one store")
 @click.option("--pd-endpoints", "--pd", metavar="H1:P1,H2:P2", help="where PD is  [default: 127.0.0.1:2379]")
@@ -42,6 +40,7 @@ def server(
     from flaredb.cli.flags import comma_list, tables_of
     from flaredb.cli.flags import labels as label_table
     from flaredb.cli.parent import end_with_parent
+    from flaredb.cli.serving import serve
     from flaredb.server.settings import load_store_settings
 
     flags = {
@@ -60,10 +59,6 @@ def server(
     }
     settings = load_store_settings(config, tables_of(flags))
     end_with_parent()
-    from flaredb.engine.base import EngineError
     from flaredb.server.main import run_store
 
-    try:
-        return run_store(settings)
-    except EngineError as error:
-        raise FlareDBError(str(error)) from error
+    return serve(run_store, settings)

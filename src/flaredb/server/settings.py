@@ -194,7 +194,7 @@ class ReplicationSettings(Section, frozen=True, kw_only=True):
     """[replication]"""
 
     max_replicas: Positive = 3
-    location_labels: tuple[str, ...] = ()
+    """Replicas of each region."""
 
 
 class ScheduleSettings(Section, frozen=True, kw_only=True):
