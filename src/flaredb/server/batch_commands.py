@@ -19,6 +19,7 @@ from flaredb.model.errors import InvalidRequest
 from flaredb.server.front import Front, abort
 from flaredb.server.not_built import not_built_text
 from flaredb.store.messages import RequestsReceived
+from flaredb.wire import lazy_context
 from flaredb.wire.pb import tikvpb_pb2 as pb
 from flaredb.wire.raw_calls import EMPTY_ENTRY, RAW_CALLS, RawCall, frame, frame_entry
 from flaredb.wire.replies import member_tag, refusal
@@ -147,10 +148,22 @@ class BatchStream:
 
     def _take(self, data: bytes) -> None:
         """Gives a frame's requests to the store as one input. Raises before any of them is given."""
+        try:
+            batch = _parse(data)
+            share_bytes = len(data) // max(1, len(batch.requests))
+            requests = self._read(batch, share_bytes)
+        except DecodeError as error:
+            raise InvalidFrame(f"the frame is no valid tikvpb.BatchCommandsRequest: {error}") from error
+        if requests:
+            self._unanswered += len(requests)
+            self._unanswered_bytes += share_bytes * len(requests)
+            self._front.submit(RequestsReceived(requests))
+        self.flush()
+
+    def _read(self, batch: Any, share_bytes: int) -> list[Request]:
+        """The requests of a frame that need the store; the others are answered."""
         requests: list[Request] = []
         routes, rules = self._front.routes, self._front.rules
-        batch = _parse(data)
-        share_bytes = len(data) // max(1, len(batch.requests))
         for member, request_id in zip(batch.requests, batch.request_ids, strict=True):
             name = member.WhichOneof("cmd")
             call = _CALLS.get(name or "")
@@ -168,17 +181,13 @@ class BatchStream:
                 self._answer_now(request_id, call.answer_in_frame(command.result))
                 continue
             requests.append(Request((self, (request_id, call, share_bytes)), command, *route))
-        if requests:
-            self._unanswered += len(requests)
-            self._unanswered_bytes += share_bytes * len(requests)
-            self._front.submit(RequestsReceived(requests))
-        self.flush()
+        return requests
 
     def _answer_now(self, request_id: int, entry: bytes) -> None:
         self._entries.append(entry)
         self._request_ids.append(request_id)
 
-    def _answer_other(self, name: str | None, member: pb.BatchCommandsRequest.Request, request_id: int) -> None:
+    def _answer_other(self, name: str | None, member: Any, request_id: int) -> None:
         """Commands that do not concern data, or that this server does not serve or know."""
         if name is None:
             self._answer_now(request_id, EMPTY_ENTRY)
@@ -231,11 +240,8 @@ class BatchStream:
         return b"".join(taken)
 
 
-def _parse(data: bytes) -> pb.BatchCommandsRequest:
-    try:
-        batch = pb.BatchCommandsRequest.FromString(data)
-    except DecodeError as error:
-        raise InvalidFrame(f"the frame is no valid tikvpb.BatchCommandsRequest: {error}") from error
+def _parse(data: bytes) -> Any:
+    batch = lazy_context.BatchCommandsRequest.FromString(data)
     if len(batch.requests) != len(batch.request_ids):
         raise InvalidFrame(f"the frame has {len(batch.requests)} requests but {len(batch.request_ids)} request ids")
     return batch

@@ -8,13 +8,21 @@ from collections.abc import AsyncIterator
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health_pb2
 
 SERVICE = "grpc.health.v1.Health"
 
-_SERVING: bytes = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING).SerializeToString()
-_NOT_SERVING: bytes = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING).SerializeToString()
-_UNKNOWN = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN).SerializeToString()
+# HealthCheckResponse with status (field 1) SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3: three constants, so that
+# the service needs no generated code of its own.
+_SERVING = b"\x08\x01"
+_NOT_SERVING = b"\x08\x02"
+_UNKNOWN = b"\x08\x03"
+
+
+def service_asked_for(request: bytes) -> str:
+    """``service`` (field 1, text) of a HealthCheckRequest; "" where it is unset or the message is not understood."""
+    if len(request) < 2 or request[0] != 0x0A or request[1] > 127:
+        return ""
+    return request[2 : 2 + request[1]].decode(errors="replace")
 
 
 class HealthService:
@@ -22,7 +30,7 @@ class HealthService:
 
     def __init__(self, *services: str) -> None:
         self._services = frozenset(services)
-        self._status: bytes = _SERVING
+        self._status = _SERVING
         self._changed = asyncio.Event()
 
     def stop_serving(self) -> None:

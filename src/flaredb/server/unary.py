@@ -124,7 +124,7 @@ async def _encode(call: RawCall, result: Any) -> bytes:
 
 def _status_text(call: RawCall, error: Exception) -> str:
     if isinstance(error, DecodeError):
-        return f"the request is no valid {call.request.DESCRIPTOR.full_name}: {error}"
+        return f"the request is no valid {call.request_name}: {error}"
     return str(error)
 
 

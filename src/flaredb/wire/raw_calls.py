@@ -9,11 +9,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from google.protobuf.message import Message
-
 from flaredb.model.commands import Command
 from flaredb.model.errors import RegionError
 from flaredb.wire import replies, requests
+from flaredb.wire.lazy_context import lazy
 from flaredb.wire.pb import tikvpb_pb2
 from flaredb.wire.requests import Known, RequestRules
 from flaredb.wire.services import TIKV_METHODS
@@ -30,7 +29,17 @@ EMPTY_ENTRY = _ENTRY_TAG + b"\x00"
 class RawCall:
     """One raw call: between request message, command, result and encoded response."""
 
-    __slots__ = ("_encode", "_member_tag", "_none_entry", "name", "read", "refuse", "request", "returns_rows")
+    __slots__ = (
+        "_encode",
+        "_member_tag",
+        "_none_entry",
+        "name",
+        "read",
+        "refuse",
+        "request",
+        "request_name",
+        "returns_rows",
+    )
 
     def __init__(
         self,
@@ -42,7 +51,8 @@ class RawCall:
     ) -> None:
         method = TIKV_METHODS[name]
         self.name = name
-        self.request: type[Message] = method.request
+        self.request = lazy(method.request)
+        self.request_name: str = method.request.DESCRIPTOR.full_name
         self.read = read
         self.refuse = replies.refusal(method.response)
         self.returns_rows = returns_rows

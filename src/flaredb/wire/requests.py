@@ -1,8 +1,9 @@
 """kvrpcpb requests -> commands of the model; what is wrong in a request itself is refused here.
 
-Every reader takes the request and the rules of this server and returns the command, or ``Known`` where the answer
-needs no look at the data (a scan of no rows). It raises InvalidRequest, whose text goes into the response. That is the
-second step of the order in which clients expect checks: cluster id, request, then region (wire facts 3.5).
+Every reader takes the request (whose context it leaves alone) and the rules of this server and returns the command, or
+``Known`` where the answer needs no look at the data (a scan of no rows). It raises InvalidRequest, whose text goes into
+the response. That is the second step of the order in which clients expect checks: cluster id, request, then region
+(wire facts 3.5).
 """
 
 from __future__ import annotations
@@ -92,11 +93,13 @@ class RouteReader:
         self._cluster_id = cluster_id
         self._routes: dict[bytes, Route] = {}
 
-    def read(self, context: pb.Context) -> Route:
-        """The route of a request; raises WrongCluster, or InvalidRequest for an API version not served."""
-        encoded = context.SerializeToString()
+    def read(self, encoded: bytes) -> Route:
+        """The route in an encoded kvrpcpb.Context (see lazy_context).
+
+        Errors: WrongCluster; InvalidRequest for an API version not served; protobuf's DecodeError.
+        """
         route = self._routes.get(encoded)
-        return route if route is not None else self._read_new(encoded, context)
+        return route if route is not None else self._read_new(encoded, pb.Context.FromString(encoded))
 
     def check_cluster(self, context: pb.Context) -> None:
         """Raises WrongCluster if the context names another cluster; 0 names none."""
