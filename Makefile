@@ -33,8 +33,10 @@ fix: $(STAMP) ## format and mend what ruff can mend
 	@$(BIN)/ruff check --fix src tests scripts bench
 	@$(BIN)/ruff format src tests scripts bench
 
-proto: $(STAMP) ## regenerate src/flaredb/wire/pb from proto/
-	@$(BIN)/python scripts/gen_proto.py
+proto: ## regenerate src/flaredb/wire/pb from proto/, with the oldest compiler whose code every runtime accepts
+	@test -x .venv-proto/bin/python || $(PYTHON) -m venv .venv-proto
+	@.venv-proto/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.66.2' 'setuptools<81'
+	@.venv-proto/bin/python scripts/gen_proto.py
 
 bench: $(STAMP) ## the figures of bench/README.md, measured here
 	@$(BIN)/python -m bench

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
-from google.protobuf.message import DecodeError
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -49,13 +48,7 @@ class HealthService:
         )
 
     def _knows(self, request: bytes) -> bool:
-        if not request:
-            return True
-        try:
-            service = health_pb2.HealthCheckRequest.FromString(request).service
-        except DecodeError:
-            return False
-        return service == "" or service in self._services
+        return service_asked_for(request) in {"", *self._services}
 
     async def _check(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         if not self._knows(request):
