@@ -75,6 +75,10 @@ def _read_index_not_ready(error: errors.ReadIndexNotReady, out: pb.Error) -> Non
     out.read_index_not_ready.reason = error.reason
 
 
+def _undetermined(error: errors.UndeterminedResult, out: pb.Error) -> None:
+    out.undetermined_result.message = str(error)
+
+
 def _message_only(_error: errors.RegionError, _out: pb.Error) -> None:
     """The message says it all."""
 
@@ -90,6 +94,7 @@ _FILL: dict[type[errors.RegionError], Callable[[Any, pb.Error], None]] = {
     errors.ServerIsBusy: _server_is_busy,
     errors.RaftEntryTooLarge: _raft_entry_too_large,
     errors.ReadIndexNotReady: _read_index_not_ready,
+    errors.UndeterminedResult: _undetermined,
     errors.StoreClosing: _message_only,
 }
 
