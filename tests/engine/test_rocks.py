@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from flaredb.engine.rocks import RocksEngine, open_rocks
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 from tests.engine.contract import EngineContract, keys, put_all
+from tests.engine.killed import kill
 
 
 class TestContract(EngineContract):
@@ -43,10 +43,8 @@ def cut_power_after(path: Path, batches: int) -> Path:
     engine = open_rocks(path)
     for i in range(batches):
         put_all(engine, {b"%06d" % i: b"v" * 100})
-    engine.sync()
     copy = path.with_name("copy")
-    shutil.copytree(path, copy)
-    engine.close()
+    kill(engine, copy)
     return copy
 
 
@@ -91,8 +89,7 @@ def test_what_recovery_found_is_durable_after_open(tmp_path):
     copy = cut_power_after(tmp_path / "db", 100)
     engine = open_rocks(copy)
     second = tmp_path / "second"
-    shutil.copytree(copy, second)
-    engine.close()
+    kill(engine, second)
     for log in second.glob("*.log"):  # a second power cut that takes the whole unsynced log
         log.write_bytes(b"")
     again = open_rocks(second)
@@ -206,6 +203,20 @@ def test_one_failed_write_or_sync_stops_everything_until_a_new_open(tmp_path, re
             call()
     engine.close()
     open_rocks(tmp_path / "db").close()
+
+
+def test_a_close_that_cannot_flush_says_so_and_still_lets_the_directory_go(tmp_path):
+    engine = open_rocks(tmp_path / "db")
+    put_all(engine, {b"k": b"v"})
+    engine.sync()
+    engine._database.cancel_all_background(True)
+    with pytest.raises(EngineFailed, match="the last flush failed") as refused:
+        engine.close()
+    engine.close()
+    again = open_rocks(tmp_path / "db")  # while the error and the engine are still referenced
+    assert again.get(CF_DEFAULT, b"k") == b"v"
+    again.close()
+    assert str(tmp_path / "db") in str(refused.value)
 
 
 def test_a_batch_of_another_engine_is_refused(tmp_path):

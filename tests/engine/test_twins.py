@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from random import Random
 
@@ -14,6 +13,7 @@ from flaredb.engine.base import CF_DEFAULT, CF_LOCK, CF_RAFT, Engine, Snapshot
 from flaredb.engine.memory import MemoryEngine
 from flaredb.engine.rocks import open_rocks
 from flaredb.engine.rocks_options import RocksOptions
+from tests.engine.killed import kill
 
 CFS = (CF_DEFAULT, CF_LOCK, CF_RAFT)
 ALPHABET = (b"", b"\x00", b"a", b"\xff")
@@ -111,9 +111,7 @@ class Twins:
         self.opened += 1
         there = self.directory / str(self.opened)
         if self.rng.random() < 0.5:
-            self.rocks.sync()
-            shutil.copytree(here, there)
-            self.rocks.close()
+            kill(self.rocks, there)
         else:
             self.rocks.close()
             here.rename(there)

@@ -167,7 +167,11 @@ class Engine(Reader, Protocol):
         ...
 
     def close(self) -> None:
-        """Release the directory. Open snapshots are closed. Closing twice is allowed. Implies no sync."""
+        """Release the directory. Open snapshots are closed. Closing twice is allowed. Implies no sync.
+
+        Errors: EngineFailed when tidying up failed and no earlier call has said so; the directory is released
+        and what was synced is safe.
+        """
         ...
 
 

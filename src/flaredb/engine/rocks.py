@@ -11,6 +11,7 @@ What the library does that this file works around (rocksdict 0.3.29):
 - `next()` on an iterator that is not valid crashes the process.
 - Column family handles, iterators and snapshots keep the database and its LOCK alive after `close()`; they
   even keep answering. So everything handed out is tracked and let go first.
+- `close()` flushes, raises when that fails, and then keeps the directory until its last reference is gone.
 - `write` holds the interpreter lock, `flush_wal` releases it. Hence unsynced writes plus `flush_wal(True)`.
 """
 
@@ -393,8 +394,15 @@ class RocksEngine(_Reader):
             self._handles.clear()
             self._sources.clear()
             database, self._database = self._database, None
-            self._failure = self._failure or "closed"
-            database.close()
+            failed_before, self._failure = bool(self._failure), "closed"
+            problem = ""
+            try:
+                database.close()  # flushes the memtables, so it fails where the disk does
+            except Exception as error:
+                problem = str(error)
+            del database  # the last reference: lets the directory go even then
+            if problem and not failed_before:
+                raise EngineFailed(f"{self.path}: closed, but the last flush failed: {problem}")
 
     def _iterator(self, cf: str, end: bytes | None) -> Any:
         bounds = rd.ReadOptions()
