@@ -1,0 +1,150 @@
+"""What a store process counts: plain numbers that hot paths add to; store_metrics.py turns them into series when asked.
+
+Everything here is touched on the event loop's thread only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from flaredb.server.peer_counters import PeerCounters
+
+DURATION_BOUNDS_SECONDS = tuple(round(0.00001 * 2**power, 9) for power in range(21))
+"""Upper bounds of the buckets: 10 us, doubled up to 10.5 s. One more bucket holds what took longer."""
+
+CALL_TYPES = {
+    "RawGet": "raw_get",
+    "RawBatchGet": "raw_batch_get",
+    "RawPut": "raw_put",
+    "RawBatchPut": "raw_batch_put",
+    "RawDelete": "raw_delete",
+    "RawBatchDelete": "raw_batch_delete",
+    "RawScan": "raw_scan",
+    "RawBatchScan": "raw_batch_scan",
+    "RawDeleteRange": "raw_delete_range",
+    "RawCompareAndSwap": "raw_compare_and_swap",
+    "RawGetKeyTTL": "raw_get_key_ttl",
+    "RawChecksum": "raw_checksum",
+    "BatchCommands": "batch_commands",
+}
+"""gRPC method -> the type that it is counted under, in TiKV's spelling."""
+
+RAFT_MESSAGE_TYPES = (
+    "hup",
+    "beat",
+    "propose",
+    "append",
+    "append_resp",
+    "vote",
+    "vote_resp",
+    "snapshot",
+    "heartbeat",
+    "heartbeat_resp",
+    "unreachable",
+    "snapshot_status",
+    "check_quorum",
+    "transfer_leader",
+    "timeout_now",
+    "read_index",
+    "read_index_resp",
+    "prevote",
+    "prevote_resp",
+)
+"""The type that a Raft message is counted under, at the number of its raft.MessageType; TiKV's spelling."""
+
+
+class Histogram:
+    """Durations in fixed buckets.
+
+    Invariants: ``buckets[i]`` counts what was at most bound i and above the bound before, the last one what exceeded
+    every bound; their sum is ``count``.
+    """
+
+    __slots__ = ("buckets", "count", "sum_seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(DURATION_BOUNDS_SECONDS) + 1)
+        self.count = 0
+        self.sum_seconds = 0.0
+
+    def observe(self, seconds: float, times: int = 1) -> None:
+        """Count ``times`` durations of this length."""
+        self.buckets[bisect_left(DURATION_BOUNDS_SECONDS, seconds)] += times
+        self.count += times
+        self.sum_seconds += seconds * times
+
+
+@dataclass(slots=True)
+class Counters:
+    """One per process. Tables by name grow with ``add`` or ``durations``; keep the names few, each becomes a series."""
+
+    calls: dict[str, Histogram] = field(default_factory=dict)
+    """Answered KV calls by type (CALL_TYPES), with the time from arrival to answer. The requests of a BatchCommands
+    frame count one by one under their own type."""
+
+    failures: dict[str, int] = field(default_factory=dict)
+    """Calls that ended in a gRPC status or an error text, by type. Region errors are counted below."""
+
+    region_errors: dict[str, int] = field(default_factory=dict)
+    """Answers that were region errors, by class name."""
+
+    raft_sent: dict[str, int] = field(default_factory=dict)
+    """Raft messages handed to the links, by type (RAFT_MESSAGE_TYPES)."""
+
+    proposals: dict[str, int] = field(default_factory=dict)
+    """By type: normal, read_index, conf_change, transfer_leader."""
+
+    admin_commands: dict[str, int] = field(default_factory=dict)
+    """Applied administrative commands by type: compact, split, conf_change."""
+
+    step: Histogram = field(default_factory=Histogram)
+    """Steps of the store core, with their effects."""
+
+    append_log: Histogram = field(default_factory=Histogram)
+    """From the request for a sync to its end: what durability costs here."""
+
+    commit_log: Histogram = field(default_factory=Histogram)
+    """From a proposal to the quorum's consent."""
+
+    apply_log: Histogram = field(default_factory=Histogram)
+    """Applying the committed entries of one step."""
+
+    peers: PeerCounters = field(default_factory=PeerCounters)
+    """Traffic between stores; hand it to PeerServer and PeerLinks."""
+
+    unreached: dict[int, int] = field(default_factory=dict)
+    """By store id: how often messages to it were lost."""
+
+    pd_calls: dict[str, Histogram] = field(default_factory=dict)
+    """Calls of PD by type: alloc_id, put_store, store_heartbeat, scan_regions ..."""
+
+    pd_heartbeats: dict[str, int] = field(default_factory=dict)
+    """Region heartbeats by type: send, and what came back (noop, change_peer ...)."""
+
+    channel_full: dict[str, int] = field(default_factory=dict)
+    """By queue: what was refused because it was full."""
+
+    critical_errors: dict[str, int] = field(default_factory=dict)
+
+    # Gauges: Sources.measure sets them before each scrape.
+    region_count: int = 0
+    leader_count: int = 0
+    capacity_bytes: int = 0
+    available_bytes: int = 0
+    used_bytes: int = 0
+    engine: dict[str, int] = field(default_factory=dict)
+    """Engine.stats()."""
+
+
+def add(counts: dict[str, int], name: str, times: int = 1) -> None:
+    """Count ``times`` more under ``name``."""
+    counts[name] = counts.get(name, 0) + times
+
+
+def durations(histograms: dict[str, Histogram], name: str) -> Histogram:
+    """The histogram of ``name``, made at its first use; look it up once and keep it."""
+    found = histograms.get(name)
+    if found is None:
+        found = histograms[name] = Histogram()
+    return found
