@@ -1,0 +1,28 @@
+"""Log lines for something that may stay broken for long: one when it breaks, one when it works again."""
+
+from __future__ import annotations
+
+import logging
+
+
+class Outage:
+    """Whether one thing works, told to the log only when that changes."""
+
+    __slots__ = ("_is_out", "_log", "_what")
+
+    def __init__(self, log: logging.Logger, what: str) -> None:
+        self._log = log
+        self._what = what
+        self._is_out = False
+
+    def failed(self, reason: object) -> None:
+        """It does not work. Further failures are silent until ``recovered``."""
+        if not self._is_out:
+            self._is_out = True
+            self._log.warning("%s failed, trying again until it works: %s", self._what, reason)
+
+    def recovered(self) -> None:
+        """It works."""
+        if self._is_out:
+            self._is_out = False
+            self._log.info("%s works again", self._what)

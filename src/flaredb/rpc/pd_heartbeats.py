@@ -1,0 +1,165 @@
+"""The region heartbeat stream of a store: one stream to PD's leader, opened again whenever it ends.
+
+Heartbeats wait in a bounded queue that keeps only the newest of each region; what a broken stream lost is made good by
+``on_connected``, upon which the store reports all regions it leads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import grpc
+
+from flaredb.model.cluster import RegionHeartbeat
+from flaredb.model.ids import ClusterId, RegionId
+from flaredb.rpc.outage import Outage
+from flaredb.rpc.pd_errors import PdError, PdUnavailable, error_of_header, error_of_status
+from flaredb.wire.pd_convert import heartbeat_to_pb
+from flaredb.wire.services import PD_METHODS
+
+QUEUED_REGIONS_MAX = 100_000
+REOPEN_DELAY_MS_MIN = 50
+REOPEN_DELAY_MS_MAX = 2_000
+LASTING_STREAM_MS = 1_000
+"""A stream that lived this long was a good one: the next delay starts small again."""
+
+log = logging.getLogger(__name__)
+
+
+class LeaderSource(Protocol):
+    """What the stream needs of the client it belongs to."""
+
+    @property
+    def cluster_id(self) -> ClusterId: ...
+
+    async def leader(self) -> str: ...
+
+    def forget_leader(self, address: str) -> None: ...
+
+    def channel(self, address: str) -> grpc.aio.Channel: ...
+
+
+class HeartbeatStream:
+    """Sends region heartbeats in the order they came. Counters only grow."""
+
+    def __init__(self, client: LeaderSource, queued_regions_max: int = QUEUED_REGIONS_MAX) -> None:
+        self.sent = 0
+        self.dropped = 0
+        """Never sent because the queue was full."""
+
+        self.rejected = 0
+        """Answered by PD with an error: stale, or overlapping a newer region."""
+
+        self.connects = 0
+        self._client = client
+        self._queued_regions_max = queued_regions_max
+        self._queue: dict[RegionId, RegionHeartbeat] = {}
+        self._queued = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._on_connected: Callable[[], None] = lambda: None
+        self._outage = Outage(log, "the region heartbeat stream to PD")
+        self._last_rejection = ""
+        self._order_was_logged = False
+
+    def send(self, heartbeat: RegionHeartbeat) -> None:
+        """Queue a heartbeat; it replaces an unsent one of the same region. Never blocks."""
+        region_id = heartbeat.region.id
+        if region_id not in self._queue and len(self._queue) >= self._queued_regions_max:
+            del self._queue[next(iter(self._queue))]
+            self.dropped += 1
+        self._queue[region_id] = heartbeat
+        self._queued.set()
+
+    def start(self, on_connected: Callable[[], None]) -> None:
+        """Open the stream and keep it open; ``on_connected`` is called for each new one. Pre: client connected."""
+        assert self._task is None, "started twice"
+        self._on_connected = on_connected
+        self._task = asyncio.get_running_loop().create_task(self._keep_open())
+
+    async def stop(self) -> None:
+        """Close the stream; queued heartbeats are not sent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _keep_open(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay_ms = REOPEN_DELAY_MS_MIN
+        while True:
+            opened_at_s = loop.time()
+            try:
+                await self._stream_once()
+            except PdError as error:
+                self._outage.failed(error)
+            if loop.time() - opened_at_s >= LASTING_STREAM_MS / 1000:
+                delay_ms = REOPEN_DELAY_MS_MIN
+            await asyncio.sleep(delay_ms / 1000)
+            delay_ms = min(delay_ms * 2, REOPEN_DELAY_MS_MAX)
+
+    async def _stream_once(self) -> None:
+        """One stream from opening to its end, which is always a PdError."""
+        address = await self._client.leader()
+        method = PD_METHODS["RegionHeartbeat"]
+        call = self._client.channel(address).stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )()
+        self.connects += 1
+        self._on_connected()
+        halves = [asyncio.create_task(self._write(call)), asyncio.create_task(self._read(call))]
+        try:
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+            raise _reason_of_end(address, halves)
+        finally:
+            self._client.forget_leader(address)
+            for half in halves:
+                half.cancel()
+            call.cancel()
+            await asyncio.gather(*halves, return_exceptions=True)
+
+    async def _write(self, call: Any) -> None:
+        while True:
+            await self._queued.wait()
+            while self._queue:
+                heartbeat = self._queue.pop(next(iter(self._queue)))
+                request = heartbeat_to_pb(heartbeat)
+                request.header.cluster_id = self._client.cluster_id
+                await call.write(request)
+                self.sent += 1
+                self._outage.recovered()
+            self._queued.clear()
+
+    async def _read(self, call: Any) -> None:
+        async for response in call:
+            self._outage.recovered()
+            rejection = error_of_header("a region heartbeat", response.header)
+            if rejection is not None:
+                self._on_rejected(str(rejection))
+            elif response.region_id and not self._order_was_logged:
+                self._order_was_logged = True
+                log.warning(
+                    "PD orders a change of region %d; this version does not carry out orders", response.region_id
+                )
+
+    def _on_rejected(self, reason: str) -> None:
+        self.rejected += 1
+        if reason != self._last_rejection:
+            self._last_rejection = reason
+            log.warning("%s", reason)
+
+
+def _reason_of_end(address: str, halves: list[asyncio.Task[None]]) -> PdError:
+    """Why the stream is over: the reader's error is the server's own, the writer's only follows from it."""
+    for half in reversed(halves):
+        if half.done() and not half.cancelled():
+            error = half.exception()
+            if isinstance(error, grpc.aio.AioRpcError):
+                return error_of_status("the region heartbeat stream", address, error)
+            if error is not None and not isinstance(error, (asyncio.InvalidStateError, grpc.aio.UsageError)):
+                raise error
+    return PdUnavailable(f"PD {address} closed the region heartbeat stream")
