@@ -1,0 +1,298 @@
+"""A store joining, serving and losing its PD: what the store core is told, and when."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+
+from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreState, StoreStats
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.region import INITIAL_EPOCH, Peer, Region
+from flaredb.rpc.pd import PdClient, PdClientTimes, PdRefused, PdStoreTombstone, PdUnavailable
+from flaredb.server import pd_link as pd_link_module
+from flaredb.server.pd_link import PdLink
+from flaredb.server.store_addresses import StoreAddresses
+from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned
+from flaredb.wire.convert import store_to_pb
+from flaredb.wire.pb import pdpb_pb2 as pdpb
+from tests.rim.fake_pd import FakePd, eventually
+
+TIMES = PdClientTimes(
+    call_timeout_ms=2000, retry_window_ms=100, connect_window_ms=2000, retry_delay_ms_min=5, retry_delay_ms_max=20
+)
+STORE = StoreMeta(StoreId(1), "127.0.0.1:20160", "127.0.0.1:20170", version="6.5.0")
+AnInput = TypeVar("AnInput")
+
+
+def region(region_id: int, start_key: bytes, end_key: bytes, *store_ids: int) -> Region:
+    peers = tuple(Peer(PeerId(region_id * 10 + store_id), StoreId(store_id)) for store_id in store_ids)
+    return Region(RegionId(region_id), start_key, end_key, INITIAL_EPOCH, peers)
+
+
+class Store:
+    """One link and the inputs it submitted."""
+
+    def __init__(self, client: PdClient, **options: Any) -> None:
+        self.inputs: list[Input] = []
+        self.stats = StoreStats(STORE.id, capacity_bytes=123)
+        options = {"has_regions": False, "store_heartbeat_ms": 20, "routes_refresh_ms_min": 5} | options
+        self.link = PdLink(client, STORE, lambda: self.stats, self.inputs.append, **options)
+
+    def told(self, kind: type[AnInput]) -> list[AnInput]:
+        return [item for item in self.inputs if isinstance(item, kind)]
+
+
+@pytest.fixture
+async def pd() -> AsyncIterator[FakePd]:
+    pd = await FakePd().start()
+    yield pd
+    await pd.stop()
+
+
+@pytest.fixture
+async def client(pd: FakePd) -> AsyncIterator[PdClient]:
+    client = PdClient([pd.address], TIMES)
+    await client.connect()
+    yield client
+    await client.close()
+
+
+async def test_the_first_store_of_a_cluster_makes_its_one_region(client: PdClient, pd: FakePd) -> None:
+    store = Store(client)
+    await store.link.start()
+    await eventually(lambda: store.told(RegionsListed))
+    expected = Region(RegionId(101), b"", b"", INITIAL_EPOCH, (Peer(PeerId(102), STORE.id),))
+    assert store.told(RegionsListed) == [RegionsListed((expected,))]
+    assert pd.regions == [expected]
+    assert pd.order[1:6] == ["IsBootstrapped", "AllocID", "AllocID", "Bootstrap", "PutStore"]
+    await store.link.stop()
+
+
+async def test_a_store_waits_for_the_initial_layout(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    store = Store(client)
+    await store.link.start()
+    await eventually(lambda: pd.calls["ScanRegions"] >= 3)
+    assert store.told(RegionsListed) == []
+    pd.regions = [region(1, b"", b"m", 1, 2, 3), region(2, b"m", b"", 1, 2, 3)]
+    await eventually(lambda: store.told(RegionsListed))
+    assert store.told(RegionsListed) == [RegionsListed(tuple(pd.regions))]
+    assert pd.calls["Bootstrap"] == 0
+    assert pd.order.index("PutStore") < pd.order.index("ScanRegions")
+    await store.link.stop()
+
+
+async def test_a_store_without_a_region_in_the_layout_is_told_an_empty_list(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    pd.regions = [region(1, b"", b"", 2, 3, 4)]
+    store = Store(client)
+    await store.link.start()
+    await eventually(lambda: store.told(RegionsListed))
+    assert store.told(RegionsListed) == [RegionsListed(())]
+    await store.link.stop()
+
+
+async def test_losing_the_race_to_bootstrap_lists_the_winners_regions(
+    client: PdClient, pd: FakePd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    winner = region(1, b"", b"", 2)
+
+    def bootstrap_elsewhere(request: Any, response: Any) -> Any:
+        pd.bootstrapped, pd.regions = True, [winner]
+        return pdpb.ALREADY_BOOTSTRAPPED, "cluster already bootstrapped"
+
+    monkeypatch.setattr(pd, "Bootstrap", bootstrap_elsewhere)
+    store = Store(client)
+    await store.link.start()
+    await eventually(lambda: store.told(RegionsListed))
+    assert store.told(RegionsListed) == [RegionsListed(())]
+    assert 1 in pd.stores
+    await store.link.stop()
+
+
+async def test_a_bootstrap_whose_answer_was_lost_is_found_again(client: PdClient, pd: FakePd) -> None:
+    """The store crashed, or missed the answer, after PD made its region: the region lists this store."""
+    pd.bootstrapped = True
+    pd.regions = [region(1, b"", b"", 1)]
+    store = Store(client)
+    await store.link.start()
+    await eventually(lambda: store.told(RegionsListed))
+    assert store.told(RegionsListed) == [RegionsListed(tuple(pd.regions))]
+    await store.link.stop()
+
+
+async def test_a_store_with_regions_on_disk_asks_for_none(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    pd.regions = [region(1, b"", b"", 1)]
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    await eventually(lambda: store.told(RoutesLearned) and len(pd.store_heartbeats) >= 2)
+    assert store.told(RegionsListed) == []
+    assert pd.calls["IsBootstrapped"] == 0
+    assert pd.store_heartbeats[0].capacity == 123
+    await store.link.stop()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "error_type", "kind"),
+    [("removed", pdpb.STORE_TOMBSTONE, PdStoreTombstone), ("address taken", pdpb.UNKNOWN, PdRefused)],
+)
+async def test_a_store_that_pd_does_not_want_does_not_start(
+    client: PdClient, pd: FakePd, sentence: str, error_type: int, kind: type[Exception]
+) -> None:
+    pd.bootstrapped = True
+    pd.refuse["PutStore"] = (error_type, f"store 1: {sentence}")
+    store = Store(client)
+    with pytest.raises(kind, match=sentence):
+        await store.link.start()
+    assert store.inputs == []
+    await store.link.stop()
+
+
+async def test_registration_goes_on_in_the_background_while_pd_is_away(client: PdClient, pd: FakePd) -> None:
+    port = pd.port
+    await pd.stop()
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    assert store.inputs == []
+    pd.bootstrapped = True
+    await pd.start(port)
+    await eventually(lambda: 1 in pd.stores and pd.store_heartbeats)
+    await store.link.stop()
+
+
+async def test_routes_are_learned_page_by_page(client: PdClient, pd: FakePd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pd_link_module, "ROUTES_PER_REFRESH", 2)
+    pd.bootstrapped = True
+    pd.regions = [region(1, b"", b"g", 1), region(2, b"g", b"p", 1), region(3, b"p", b"", 1)]
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    await eventually(lambda: len(store.told(RoutesLearned)) >= 3)
+    learned = [[route.region.id for route in told.routes] for told in store.told(RoutesLearned)[:3]]
+    assert learned == [[1, 2], [3], [1, 2]]
+    await store.link.stop()
+
+
+async def test_refresh_soon_is_rate_limited(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    pd.regions = [region(1, b"", b"", 1)]
+    store = Store(client, has_regions=True, store_heartbeat_ms=60_000, routes_refresh_ms_min=60_000)
+    await store.link.start()
+    await eventually(lambda: store.told(RoutesLearned))
+    for _ in range(100):
+        store.link.refresh_soon()
+    await client.is_bootstrapped()
+    assert pd.calls["ScanRegions"] == 1
+    await store.link.stop()
+
+
+async def test_an_unknown_region_refreshes_routes_before_the_next_heartbeat(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    store = Store(client, has_regions=True, store_heartbeat_ms=60_000)
+    await store.link.start()
+    await eventually(lambda: pd.calls["ScanRegions"] == 1)
+    assert store.told(RoutesLearned) == []
+    pd.regions = [region(1, b"", b"", 1)]
+    store.link.refresh_soon()
+    await eventually(lambda: store.told(RoutesLearned))
+    await store.link.stop()
+
+
+async def test_region_reports_are_sent_and_wanted_again_after_pd_restarts(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    led = region(1, b"", b"", 1)
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    await eventually(lambda: store.told(HeartbeatsWanted))
+    store.link.report(RegionHeartbeat(led, led.peers[0], term=6))
+    await eventually(lambda: [received.term for received in pd.region_heartbeats] == [6])
+    port = pd.port
+    await pd.stop()
+    await pd.start(port)
+    await eventually(lambda: len(store.told(HeartbeatsWanted)) >= 2)
+    store.link.report(RegionHeartbeat(led, led.peers[0], term=7))
+    await eventually(lambda: pd.region_heartbeats[-1].term == 7)
+    await store.link.stop()
+
+
+async def test_pd_away_is_logged_once_and_survived(
+    client: PdClient, pd: FakePd, caplog: pytest.LogCaptureFixture
+) -> None:
+    pd.bootstrapped = True
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    await eventually(lambda: pd.store_heartbeats)
+    port, before = pd.port, len(pd.store_heartbeats)
+    with caplog.at_level(logging.INFO):
+        await pd.stop()
+        await eventually(lambda: "store heartbeat to PD failed" in caplog.text)
+        await pd.start(port)
+        await eventually(lambda: "store heartbeat to PD works again" in caplog.text)
+    assert len(pd.store_heartbeats) > before
+    assert caplog.text.count("store heartbeat to PD failed") == 1
+    await store.link.stop()
+
+
+async def test_a_pd_that_lost_the_store_gets_it_again(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    store = Store(client, has_regions=True)
+    await store.link.start()
+    await eventually(lambda: pd.store_heartbeats)
+    pd.stores.clear()
+    pd.store_heartbeats.clear()
+    await eventually(lambda: 1 in pd.stores and pd.store_heartbeats)
+    await store.link.stop()
+
+
+# ---------------------------------------------------------------- addresses
+
+
+async def test_addresses_prefer_the_peer_address_and_outlive_pd(client: PdClient, pd: FakePd) -> None:
+    addresses = StoreAddresses(client.get_store, fresh_ms=0)
+    pd.stores[1] = store_to_pb(STORE)
+    pd.stores[2] = store_to_pb(StoreMeta(StoreId(2), "127.0.0.1:5"))
+    assert await addresses.resolve(StoreId(1)) == STORE.peer_address
+    assert await addresses.resolve(StoreId(2)) == "127.0.0.1:5"
+    pd.stores[2].address = "127.0.0.1:6"
+    assert await addresses.resolve(StoreId(2)) == "127.0.0.1:6", "asked again"
+    await pd.stop()
+    assert await addresses.resolve(StoreId(2)) == "127.0.0.1:6", "remembered"
+    with pytest.raises(PdUnavailable, match="store 3 is not known"):
+        await addresses.resolve(StoreId(3))
+
+
+async def test_addresses_ask_pd_at_a_bounded_rate(client: PdClient, pd: FakePd) -> None:
+    addresses = StoreAddresses(client.get_store, fresh_ms=60_000)
+    pd.stores[1] = store_to_pb(STORE)
+    for _ in range(5):
+        await addresses.resolve(StoreId(1))
+    assert pd.calls["GetStore"] == 1
+
+
+async def test_removed_and_unknown_stores_have_no_address(client: PdClient, pd: FakePd) -> None:
+    addresses = StoreAddresses(client.get_store, fresh_ms=0)
+    with pytest.raises(PdRefused, match="invalid store ID 9, not found"):
+        await addresses.resolve(StoreId(9))
+    pd.stores[1] = store_to_pb(STORE)
+    await addresses.resolve(StoreId(1))
+    pd.stores[1] = store_to_pb(replace(STORE, state=StoreState.TOMBSTONE))
+    with pytest.raises(PdStoreTombstone, match="store 1 was removed"):
+        await addresses.resolve(StoreId(1))
+    await pd.stop()
+    with pytest.raises(PdUnavailable):
+        await addresses.resolve(StoreId(1))
+
+
+async def test_stop_ends_everything_at_once(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    store = Store(client)
+    await store.link.start()
+    async with asyncio.timeout(2):
+        await store.link.stop()
+    told = len(store.inputs)
+    pd.regions = [region(1, b"", b"", 1)]
+    await client.is_bootstrapped()
+    assert len(store.inputs) == told
