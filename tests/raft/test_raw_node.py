@@ -9,7 +9,10 @@ import pytest
 from flaredb.raft import (
     ConfChange,
     ConfChangeError,
+    ConfChangeSingle,
+    ConfChangeTransition,
     ConfChangeType,
+    ConfChangeV2,
     ConfState,
     Entry,
     EntryType,
@@ -386,3 +389,36 @@ def test_pending_reads_are_bounded_and_forgotten_with_the_leadership() -> None:
     assert list(node.raft.read_only.pending_read_index) == [b"a", b"b"]
     node.raft.become_follower(2, 0)
     assert node.raft.pending_read_count() == 0
+
+
+def test_a_single_voter_that_campaigns_with_an_unpersisted_tail_does_not_count_it() -> None:
+    node = make_node(1, [1])
+    node.step(Message(M.MsgAppend, 1, 9, 1, entries=log_of(1, 1)))
+    tail = node.ready()
+    write(node, tail)
+    node.campaign()
+    assert (node.raft.state, node.raft.prs.progress[1].matched) == (StateRole.Leader, 0)
+    won = node.ready()
+    write(node, won)
+    node.on_persist_ready(tail.number)
+    assert (node.raft.prs.progress[1].matched, node.raft.raft_log.committed) == (2, 0)
+    node.on_persist_ready(won.number)
+    assert node.raft.raft_log.committed == 3
+
+
+def test_a_joint_configuration_is_left_after_a_transfer_was_given_up() -> None:
+    group = Group.of(3)
+    group.elect(1)
+    node = group[1]
+    change = ConfChangeV2(ConfChangeTransition.Implicit, [ConfChangeSingle(ConfChangeType.AddLearnerNode, 4)])
+    node.propose_conf_change(b"", change)
+    group.isolate(2)
+    node.transfer_leader(2)
+    group.settle()
+    assert node.raft.prs.conf.joint(), "leaving it would be a proposal"
+    for _ in range(10):
+        node.tick()
+    assert node.raft.lead_transferee is None
+    assert node.raft.has_pending_conf(), "proposed at once, without waiting for anything to be applied"
+    group.settle()
+    assert str(node.raft.prs.conf.to_conf_state()) == "voters=(1 2 3) learners=(4)"
