@@ -101,6 +101,7 @@ class StatusPort:
         except Exception as error:
             log_event(log, logging.ERROR, "the status server cannot be loaded", error=repr(error))
             listener.close()
+            self._socket = None
 
     def _load(self) -> web.AppRunner:
         from aiohttp import web
