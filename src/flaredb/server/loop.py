@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import StoreId
+from flaredb.server.counters import Histogram
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import (
     Effect,
@@ -63,11 +64,16 @@ class StoreLoop:
     """Owns the store core. ``submit`` never waits; use it on the event loop's thread only."""
 
     def __init__(
-        self, store: Store, syncer: Syncer, rim: Rim, inputs_per_step: int, now_ms: Callable[[], int] = monotonic_ms
+        self,
+        store: Store,
+        syncer: Syncer,
+        rim: Rim,
+        inputs_per_step: int,
+        steps: Histogram,
+        now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.store = store
-        self.steps = 0
-        self.step_seconds = 0.0
+        self._steps = steps
         self._syncer = syncer
         self._rim = rim
         self._inputs_per_step = inputs_per_step
@@ -114,8 +120,7 @@ class StoreLoop:
             self.stop()
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
             raise
-        self.steps += 1
-        self.step_seconds += time.perf_counter() - started
+        self._steps.observe(time.perf_counter() - started)
         self._plan_next()
 
     def _plan_next(self) -> None:

@@ -7,6 +7,7 @@ import signal
 
 from flaredb.server.logs import setup_logging
 from flaredb.server.node import StoreNode
+from flaredb.server.run import run_until_told
 from flaredb.server.settings import StoreSettings
 
 
@@ -16,15 +17,7 @@ def run_store(settings: StoreSettings) -> int:
     Errors: ConfigError, EngineError and PdError before serving; after that a Fatal effect ends the process.
     """
     setup_logging(settings.log.level, settings.log.file.filename or None)
-    return _run(_serve(settings))
-
-
-def _run(main: object) -> int:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)  # type: ignore[arg-type]
-    return int(uvloop.run(main))
+    return run_until_told(_serve(settings))
 
 
 async def _serve(settings: StoreSettings) -> int:

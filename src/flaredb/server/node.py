@@ -1,7 +1,7 @@
 """Composition root of a store process: opens the engine, registers with PD, joins core, links and services.
 
-Start-up order (wire facts 4.1): engine -> PD's cluster id -> store ident (claimed once, durably) -> core with what is on
-disk -> peer and client ports -> registration, which brings an empty store its first regions.
+Start-up order (wire facts 4.1): engine -> PD's cluster id -> store ident (claimed once, durably) -> core with what is
+on disk -> peer and client ports -> registration, which brings an empty store its first regions.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from flaredb.model.errors import ConfigError
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import split_address
-from flaredb.server.counters import Counters
+from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.logs import log_event
 from flaredb.server.loop import StoreLoop, monotonic_ms
 from flaredb.server.pd_link import PdLink
-from flaredb.server.peer_link import PeerCounters, PeerLinks
+from flaredb.server.peer_link import PeerLinks
 from flaredb.server.peer_server import PeerServer
 from flaredb.server.ready_file import write_ready_file
 from flaredb.server.service import KvService
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.server.settings import StoreSettings
+from flaredb.server.status_port import StatusPort
 from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
 from flaredb.store.bootstrap import check_store_ident, write_store_ident
 from flaredb.store.config import StoreConfig
@@ -81,15 +82,15 @@ class StoreNode:
         cluster_id = client.cluster_id
         known = check_store_ident(engine, cluster_id)
         if known is None:
-            known = await client.alloc_id()
-            write_store_ident(engine, cluster_id, StoreId(known))
-        self.store_id = StoreId(known)
+            known = StoreId(await client.alloc_id())
+            write_store_ident(engine, cluster_id, known)
+        self.store_id = known
 
         store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms())
         self._closers.append(store.close)
-        self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX)
+        self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)
-        self.loop = StoreLoop(store, self._syncer, self, settings.raftstore.messages_per_tick)
+        self.loop = StoreLoop(store, self._syncer, self, settings.raftstore.messages_per_tick, self.counters.step)
         self._closers.append(self.loop.stop)
 
         await self._open_peer_port(cluster_id)
@@ -108,9 +109,9 @@ class StoreNode:
             cluster_id,
             self.store_id,
             self.pd_link.resolve,
-            on_unreached=lambda store_id: self.loop.submit(StoreUnreached(store_id)),
+            on_unreached=self._on_unreached,
             on_reached=lambda store_id: self.loop.submit(StoreReached(store_id)),
-            counters=self.peer_counters,
+            counters=self.counters.peers,
         )
         self._closers.append(self.links.stop)
         await self.pd_link.start()
@@ -135,10 +136,7 @@ class StoreNode:
 
     async def _open_peer_port(self, cluster_id: Any) -> None:
         host, port = split_address(self.settings.peer_addr, "server.peer-addr")
-        self.peer_counters = PeerCounters()
-        server = PeerServer(
-            host, port, cluster_id, self.store_id, self._on_envelopes, counters=self.peer_counters
-        )
+        server = PeerServer(host, port, cluster_id, self.store_id, self._on_envelopes, counters=self.counters.peers)
         try:
             await server.start()
         except OSError as error:
@@ -164,9 +162,6 @@ class StoreNode:
         self.address = settings.server.advertise_addr or f"{host}:{port}"
 
     async def _open_status_port(self) -> None:
-        """Bind now, so that a port in use is told at once; the HTTP application is loaded when it is idle."""
-        from flaredb.server.status_port import StatusPort
-
         self._status = StatusPort(self.settings.server.status_addr, self)
         port = await self._status.start()
         self._closers.append(self._status.stop)
@@ -187,6 +182,9 @@ class StoreNode:
     # ------------------------------------------------ what the loop asks for (loop.Rim)
 
     def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
+        sent = self.counters.raft_sent
+        for envelope in envelopes:
+            add(sent, RAFT_MESSAGE_TYPES[envelope.message.msg_type])
         self.links.send(to_store, envelopes)
 
     def report_region(self, heartbeat: RegionHeartbeat) -> None:
@@ -205,6 +203,10 @@ class StoreNode:
         for handler in logging.getLogger().handlers:
             handler.flush()
         self._exit_process(exit_status)
+
+    def _on_unreached(self, store_id: StoreId) -> None:
+        self.counters.unreached[store_id] = self.counters.unreached.get(store_id, 0) + 1
+        self.loop.submit(StoreUnreached(store_id))
 
     def _on_envelopes(self, _from_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
         self.loop.submit(RaftReceived(envelopes))
@@ -237,6 +239,18 @@ class StoreNode:
             start_time_s=self._started_s,
             is_busy=False,
         )
+
+    def measure(self) -> None:
+        """status.Sources: bring the gauges up to date."""
+        stats, counters = self._stats(), self.counters
+        peers = self.loop.store.peers.values()
+        counters.region_count = len(peers)
+        counters.leader_count = sum(peer.is_leader for peer in peers)
+        counters.capacity_bytes = stats.capacity_bytes
+        counters.available_bytes = stats.available_bytes
+        counters.used_bytes = stats.used_size_bytes
+        assert self._engine is not None
+        counters.engine = dict(self._engine.stats())
 
     def region_status(self, region_id: int) -> dict[str, Any] | None:
         """status.Sources: one region here."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from flaredb.engine.base import CF_META, Engine, EngineError
+from flaredb.server.counters import Histogram
 
 INLINE_SYNC_SECONDS_MAX = 0.0005
 _PROBE_KEY = b"\x00probe"
@@ -35,10 +36,9 @@ def measure_sync_seconds(engine: Engine) -> float:
 class Syncer:
     """At most one sync is under way; a later one covers all sequences asked for meanwhile."""
 
-    def __init__(self, engine: Engine, inline: bool) -> None:
+    def __init__(self, engine: Engine, inline: bool, durations: Histogram) -> None:
         self.is_inline = inline
-        self.syncs = 0
-        self.sync_seconds = 0.0
+        self._durations = durations
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._thread = None if inline else ThreadPoolExecutor(1, "flaredb-sync")
@@ -67,8 +67,7 @@ class Syncer:
     def _timed_sync(self) -> None:
         started = time.perf_counter()
         self._engine.sync()
-        self.syncs += 1
-        self.sync_seconds += time.perf_counter() - started
+        self._durations.observe(time.perf_counter() - started)
 
     def _begin(self, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
         assert self._thread is not None

@@ -1,0 +1,231 @@
+"""Load on a running cluster through the TiKV protocol: BatchCommands frames or unary calls, closed loop.
+
+    python -m bench.kv_load --pd 127.0.0.1:2379 --mode batch --op put --in-flight 256 --seconds 5
+
+Prints one JSON line: operations per second, p50 and p99 in milliseconds, errors. With --pids, the CPU seconds those
+processes used per 1,000 operations. The generator is Python and needs CPU of its own: on two cores it competes with the
+servers, so the figures are a floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from bench.routes import Route, find_routes
+
+from flaredb.wire.pb import kvrpcpb_pb2, tikvpb_pb2
+
+OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Tally:
+    """What was measured; operations of the warm-up are not counted."""
+
+    counting: bool = False
+    operations: int = 0
+    errors: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, took_seconds: float, count: int, errors: int) -> None:
+        """Count operations that took this long."""
+        if self.counting:
+            self.operations += count
+            self.errors += errors
+            self.seconds.append(took_seconds)
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system time of the processes so far."""
+    total = 0.0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+    return total
+
+
+class Keys:
+    """Keys that fall into one route's region, drawn from ``count`` in all."""
+
+    def __init__(self, route: Route, count: int, value_bytes: int, rng: random.Random) -> None:
+        names = (b"key-%012d" % number for number in range(count))
+        self.keys = [name for name in names if _holds(route, name)] or [route.start_key + b"key"]
+        self.value = bytes(rng.choices(range(256), k=value_bytes))
+        self.rng = rng
+
+
+def _holds(route: Route, key: bytes) -> bool:
+    return route.start_key <= key and (not route.end_key or key < route.end_key)
+
+
+def command(route: Route, keys: Keys, op: str) -> kvrpcpb_pb2.RawPutRequest | kvrpcpb_pb2.RawGetRequest:
+    """One request on a random key."""
+    key = keys.rng.choice(keys.keys)
+    if op == "put":
+        return kvrpcpb_pb2.RawPutRequest(context=route.context, key=key, value=keys.value)
+    return kvrpcpb_pb2.RawGetRequest(context=route.context, key=key)
+
+
+async def batch_stream(
+    channel: grpc.aio.Channel,
+    route: Route,
+    keys: Keys,
+    arguments: argparse.Namespace,
+    tally: Tally,
+    stop: asyncio.Event,
+) -> None:
+    """One BatchCommands stream that keeps ``in_flight`` requests unanswered, in frames of ``batch``."""
+    frames: asyncio.Queue[bytes | None] = asyncio.Queue()
+    sent: dict[int, float] = {}
+    next_id = 0
+    name = "RawPut" if arguments.op == "put" else "RawGet"
+
+    def put_frame(count: int) -> None:
+        nonlocal next_id
+        frame = tikvpb_pb2.BatchCommandsRequest()
+        now = time.perf_counter()
+        for _ in range(count):
+            getattr(frame.requests.add(), name).CopyFrom(command(route, keys, arguments.op))
+            next_id += 1
+            frame.request_ids.append(next_id)
+            sent[next_id] = now
+        frames.put_nowait(frame.SerializeToString())
+
+    async def source() -> AsyncIterator[bytes]:
+        while (data := await frames.get()) is not None:
+            yield data
+
+    call = channel.stream_stream(
+        "/tikvpb.Tikv/BatchCommands", response_deserializer=tikvpb_pb2.BatchCommandsResponse.FromString
+    )(source())
+    for _ in range(0, arguments.in_flight, arguments.batch):
+        put_frame(min(arguments.batch, arguments.in_flight))
+    free = 0
+    async for response in call:
+        now = time.perf_counter()
+        errors = sum(_failed(getattr(item, name)) for item in response.responses)
+        for request_id in response.request_ids:
+            tally.add(now - sent.pop(request_id), 1, 0)
+        tally.errors += errors if tally.counting else 0
+        free += len(response.request_ids)
+        if stop.is_set():
+            if not sent:
+                break
+            continue
+        while free >= arguments.batch or (free and not sent):
+            put_frame(min(arguments.batch, free))
+            free -= min(arguments.batch, free)
+    frames.put_nowait(None)
+    call.cancel()
+
+
+async def unary_worker(
+    channel: grpc.aio.Channel,
+    route: Route,
+    keys: Keys,
+    arguments: argparse.Namespace,
+    tally: Tally,
+    stop: asyncio.Event,
+) -> None:
+    """One caller that always has one unary call under way."""
+    name, answer = (
+        ("RawPut", kvrpcpb_pb2.RawPutResponse) if arguments.op == "put" else ("RawGet", kvrpcpb_pb2.RawGetResponse)
+    )
+    call = channel.unary_unary(f"/tikvpb.Tikv/{name}", response_deserializer=answer.FromString)
+    while not stop.is_set():
+        data = command(route, keys, arguments.op).SerializeToString()
+        started = time.perf_counter()
+        response = await call(data)
+        tally.add(time.perf_counter() - started, 1, _failed(response))
+
+
+def _failed(response: kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse) -> int:
+    return int(response.HasField("region_error") or bool(response.error))
+
+
+async def run(arguments: argparse.Namespace) -> dict[str, object]:
+    """One closed-loop run over all regions, split evenly."""
+    routes = find_routes(arguments.pd)
+    rng = random.Random(arguments.seed)
+    tally, stop = Tally(), asyncio.Event()
+    channels = {route.address: grpc.aio.insecure_channel(route.address, OPTIONS) for route in routes}
+    usable = [(route, Keys(route, arguments.keys, arguments.value_bytes, rng)) for route in routes]
+    share = max(arguments.in_flight // len(usable), 1)
+    tasks = []
+    for route, keys in usable:
+        channel = channels[route.address]
+        if arguments.mode == "batch":
+            part = argparse.Namespace(**{**vars(arguments), "in_flight": share, "batch": min(arguments.batch, share)})
+            tasks.append(asyncio.create_task(batch_stream(channel, route, keys, part, tally, stop)))
+        else:
+            tasks += [
+                asyncio.create_task(unary_worker(channel, route, keys, arguments, tally, stop)) for _ in range(share)
+            ]
+    await asyncio.sleep(arguments.warm_up)
+    tally.counting, cpu, started = True, cpu_seconds(arguments.pids), time.perf_counter()
+    await asyncio.sleep(arguments.seconds)
+    took, cpu = time.perf_counter() - started, cpu_seconds(arguments.pids) - cpu
+    tally.counting = False
+    stop.set()
+    await asyncio.wait(tasks, timeout=10)
+    for channel in channels.values():
+        await channel.close()
+    return report(arguments, tally, took, cpu)
+
+
+def report(arguments: argparse.Namespace, tally: Tally, took_seconds: float, cpu: float) -> dict[str, object]:
+    """The JSON line."""
+    ordered = sorted(tally.seconds) or [0.0]
+    return {
+        "mode": arguments.mode,
+        "op": arguments.op,
+        "in_flight": arguments.in_flight,
+        "ops_per_s": round(tally.operations / took_seconds),
+        "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
+        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
+        "errors": tally.errors,
+        "server_cpu_s_per_1000": round(cpu / max(tally.operations, 1) * 1000, 4) if arguments.pids else None,
+    }
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Command line of one run."""
+    parser = argparse.ArgumentParser(description="closed-loop load through the TiKV protocol")
+    parser.add_argument("--pd", default="127.0.0.1:2379")
+    parser.add_argument("--mode", choices=("batch", "unary"), default="batch")
+    parser.add_argument("--op", choices=("put", "get"), default="put")
+    parser.add_argument("--in-flight", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--keys", type=int, default=20_000)
+    parser.add_argument("--value-bytes", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--warm-up", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pids", type=lambda text: [int(pid) for pid in text.split(",")], default=[])
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run once and print the line."""
+    arguments = parse(argv)
+    try:
+        import uvloop
+    except ImportError:
+        result = asyncio.run(run(arguments))
+    else:
+        result = uvloop.run(run(arguments))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
