@@ -107,7 +107,7 @@ def propose(r: Raft, entries: list[Entry], local: bool) -> None:
     pending = r.pending_conf_index
     for entry in entries:
         index += 1
-        if entry.entry_type is not _NORMAL and _admit_conf_change(r, entry, local, pending):
+        if entry.entry_type != _NORMAL and _admit_conf_change(r, entry, local, pending):
             pending = index
         entry.term = term
         entry.index = index
@@ -437,11 +437,6 @@ def abort_leader_transfer(r: Raft) -> None:
     maybe_auto_leave(r)
 
 
-def in_lease(r: Raft) -> bool:
-    """See Raft.in_lease."""
-    return reads.in_lease(r)
-
-
 def _step_beat(r: Raft, _m: Message) -> None:
     reads.bcast_heartbeat(r)
 
@@ -454,16 +449,12 @@ def _vote_request(r: Raft, m: Message) -> None:
     election.handle_vote_request(r, m)
 
 
-def _step_read_index(r: Raft, m: Message) -> None:
-    reads.step_read_index(r, m)
-
-
 STEPS: Final = step_table(
     {
         MessageType.MsgBeat: _step_beat,
         MessageType.MsgCheckQuorum: _step_check_quorum,
         MessageType.MsgPropose: _step_propose,
-        MessageType.MsgReadIndex: _step_read_index,
+        MessageType.MsgReadIndex: reads.step_read_index,
         MessageType.MsgRequestVote: _vote_request,
         MessageType.MsgRequestPreVote: _vote_request,
         MessageType.MsgAppendResponse: _step_append_response,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from . import confchange, election, follower, leader
+from . import confchange, election, follower, leader, reads
 from .config import Config, ReadOnlyOption
 from .errors import RaftInvariantError, RequestSnapshotDropped
 from .raft_log import RaftLog
@@ -211,7 +211,7 @@ class Raft:
         Holds when a quorum answered heartbeats that were sent less than an election timeout (less one tick) ago, and
         this leadership asked nobody to campaign at once. Source: dissertation section 6.4.1.
         """
-        return leader.in_lease(self)
+        return reads.in_lease(self)
 
     def commit_to_current_term(self) -> bool:
         """True when an entry of the current term is committed: on a leader, everything committed before it is too."""
