@@ -27,13 +27,13 @@ def regions_table(
     for heading in ("leader", "replicas"):
         table.add_column(heading)
     for region in regions:
-        replicas = sorted(peer.store_id for peer in region.meta.peers)
+        stores = [store_names.get(peer.store_id, f"store {peer.store_id}") for peer in region.meta.peers]
         table.add_row(
             str(region.id),
             format_key(region.meta.start_key) if region.meta.start_key else "-inf",
             format_key(region.meta.end_key) if region.meta.end_key else "+inf",
             f"{key_counts.get(region.id, 0):,}",
             store_names.get(region.leader_store_id, "none"),
-            ", ".join(store_names.get(store_id, f"store {store_id}") for store_id in replicas),
+            ", ".join(sorted(stores)),
         )
     return table

@@ -223,7 +223,9 @@ def _wait_caught_up(tour: Tour, store: StoreProcess, region: RegionView) -> str:
             f"{store.child.name} has applied {last} of {target} entries of region {region.id} after "
             f"{CATCH_UP_DEADLINE_S:g} s; log: {store.child.log_path}"
         )
-    return f"region {region.id}: applied index {first} -> {last}, the leader's was {target}"
+    if first >= target:
+        return f"region {region.id}: applied index {first}, as far as its leader"
+    return f"region {region.id}: applied index {first} -> {last}, caught up with its leader's {target}"
 
 
 def _leader_status_address(tour: Tour, region_id: int) -> str:
