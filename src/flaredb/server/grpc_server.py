@@ -31,10 +31,13 @@ def make_server(
 ) -> tuple[grpc.aio.Server, int]:
     """A server bound to ``address`` (host:port, port 0 for any), not started yet, and its port.
 
+    ``extra_options`` replace those of the same name.
+
     Pre:    called on the event loop that will run it.
     Errors: ConfigError if the address cannot be bound.
     """
-    server = grpc.aio.server(options=[*SERVER_OPTIONS, *extra_options])
+    options = dict(SERVER_OPTIONS) | dict(extra_options)
+    server = grpc.aio.server(options=list(options.items()))
     server.add_generic_rpc_handlers(tuple(handlers))
     try:
         port = server.add_insecure_port(address)
