@@ -47,6 +47,8 @@ class Outage:
     store: StoreProcess
     region: RegionView
     killed_at_s: float
+    applied: dict[int, int] = field(default_factory=dict)
+    """How far the store had applied each region's log before it was killed."""
 
 
 def check_possible() -> None:
@@ -128,12 +130,14 @@ def show_regions(tour: Tour) -> None:
 def kill_leader(tour: Tour) -> Outage:
     """SIGKILL the process that leads the last region."""
     with tour.report.part("kill") as part:
-        region = _led(tour.probe.regions()[-1])
+        regions = tour.probe.regions()
+        region = _led(regions[-1])
         store = tour.cluster.store_of(region.leader_store_id)
+        applied = {each.id: applied_index(store.ports.status_address, each.id) for each in regions}
         pid = store.child.pid
         store.child.kill()
         part.say(f"{store.child.name} (pid {pid}), leader of region {region.id}, ended by SIGKILL")
-        return Outage(store, region, time.monotonic())
+        return Outage(store, region, time.monotonic(), applied)
 
 
 def go_on(tour: Tour, outage: Outage) -> None:
@@ -160,7 +164,7 @@ def restart(tour: Tour, outage: Outage) -> None:
         part.say(f"{outage.store.child.name} serves again on its old data (pid {outage.store.child.pid})")
         for region in tour.probe.regions():
             if any(peer.store_id == outage.store.store_id for peer in region.meta.peers):
-                part.say(_wait_caught_up(tour, outage.store, region))
+                part.say(_wait_caught_up(tour, outage, region))
 
 
 def verify(tour: Tour) -> None:
@@ -205,13 +209,14 @@ def _put_other_value(tour: Tour, key: bytes) -> None:
     tour.expected[key] = value
 
 
-def _wait_caught_up(tour: Tour, store: StoreProcess, region: RegionView) -> str:
-    """A line that tells from where to where the store's applied index went.
+def _wait_caught_up(tour: Tour, outage: Outage, region: RegionView) -> str:
+    """A line that tells how far the store was when it was killed, and how far it is.
 
-    Errors: TourFailed if it does not reach the leader's in time.
+    Errors: TourFailed if it does not reach the leader in time.
     """
+    store = outage.store
     target = _asked(lambda: applied_index(_leader_status_address(tour, region.id), region.id))
-    first = last = _asked(lambda: applied_index(store.ports.status_address, region.id))
+    last = 0
 
     def caught_up() -> bool:
         nonlocal last
@@ -223,9 +228,8 @@ def _wait_caught_up(tour: Tour, store: StoreProcess, region: RegionView) -> str:
             f"{store.child.name} has applied {last} of {target} entries of region {region.id} after "
             f"{CATCH_UP_DEADLINE_S:g} s; log: {store.child.log_path}"
         )
-    if first >= target:
-        return f"region {region.id}: applied index {first}, as far as its leader"
-    return f"region {region.id}: applied index {first} -> {last}, caught up with its leader's {target}"
+    before = outage.applied.get(region.id, 0)
+    return f"region {region.id}: applied index {before} when killed, {last} now; its leader's was {target}"
 
 
 def _leader_status_address(tour: Tour, region_id: int) -> str:
