@@ -1,0 +1,1 @@
+"""Clients of gRPC services of other processes."""

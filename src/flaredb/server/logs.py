@@ -25,6 +25,7 @@ One spelling per field (tests/tidy holds the code to this table):
     reason              why, in words
     region_id           region
     region_ids          several regions
+    regions             how many regions
     setting             configuration key
     signal              name of a Unix signal
     size_bytes          size of what the message names
