@@ -1,1 +1,1 @@
-"""Ordered key-value storage: one contract (base), RocksDB, and a twin in memory whose crash loses what was not synced."""
+"""Ordered key-value storage: one contract (base), RocksDB, and a twin in memory that loses what was not synced."""
