@@ -66,12 +66,14 @@ def start_round(peer: Peer, now_ms: int) -> bool:
     return True
 
 
-def repeat_lost_round(peer: Peer, now_ms: int, patience_ms: int) -> None:
+def repeat_lost_round(peer: Peer, now_ms: int, patience_ms: int) -> bool:
     """Give up a round that stayed unanswered; its reads wait for the next one, before those that came later."""
     current = peer.reads.round
     if current is not None and now_ms - current.started_ms >= patience_ms:
         peer.reads.waiting = current.requests + peer.reads.waiting
         peer.reads.round = None
+        return True
+    return False
 
 
 def on_read_states(peer: Peer, read_states: list[ReadState]) -> None:

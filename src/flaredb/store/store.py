@@ -98,6 +98,8 @@ class Store:
         self._handled: list[RegionId] = []
         self._awaiting_sync: set[RegionId] = set()
         self._next_expiry_ms = now_ms
+        heartbeat_ms = config.heartbeat_ticks * config.tick_ms
+        self._round_patience_ms = min(2 * heartbeat_ms, config.read_timeout_ms // 4)
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
         self._outbox = Outbox()
@@ -321,7 +323,6 @@ class Store:
         self._next_tick_ms = self._now_ms + self.config.tick_ms
         for peer in self.peers.values():
             peer.node.tick()
-            reads.repeat_lost_round(peer, self._now_ms, 2 * self.config.heartbeat_ticks * self.config.tick_ms)
             if peer.is_leader and self._now_ms >= peer.next_report_ms:
                 self._report(peer)
             self._touched.add(peer.region.id)
@@ -337,6 +338,8 @@ class Store:
         self._next_expiry_ms = self._now_ms + EXPIRY_INTERVAL_MS
         for peer in self.peers.values():
             self._expire(peer)
+            if reads.repeat_lost_round(peer, self._now_ms, self._round_patience_ms):
+                self._touched.add(peer.region.id)
         self._unstarted = self._refuse_late(self._unstarted)
 
     def _expire(self, peer: Peer) -> None:
