@@ -32,7 +32,7 @@ from flaredb.store.store import Store
 
 EXIT_INVARIANT_BROKEN = 70
 
-GATHER_FROM_WAITING = 2
+GATHER_FROM_WAITING = 1
 GATHER_SECONDS = 0.001
 """gRPC hands over unary calls about one per round of the event loop; a step and its sync after each would leave the
 others in gRPC's queue. So a request that finds others waiting gives more of them this time to share its step. A caller
