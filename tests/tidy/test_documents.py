@@ -15,6 +15,7 @@ _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
 
 def _documents() -> list[Path]:
+    """Every Markdown file that people wrote for the project."""
     return sorted(
         [*ROOT.glob("*.md"), *(file for folder in ("docs", "specs", "bench") for file in (ROOT / folder).rglob("*.md"))]
     )
@@ -43,7 +44,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", _documents(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
+    text = document.read_text(encoding="utf-8")
+    code = [match[0] for match in _FENCE.finditer(text)] + re.findall(r"`[^`\n]+`", text)
+    named = {target for part in code for target in re.findall(r"^[`$ ]*make ([a-z]+)", part, re.MULTILINE)}
     assert named <= targets
 
 
