@@ -69,18 +69,22 @@ class PdCore:
 
     @property
     def stores(self) -> Stores:
+        """Stores by id; not to be changed from outside."""
         return self._handlers.stores
 
     @property
     def regions(self) -> RegionTree:
+        """The region directory; not to be changed from outside."""
         return self._handlers.regions
 
     @property
     def tso(self) -> TimestampOracle:
+        """The source of timestamps."""
         return self._handlers.tso
 
     @property
     def gc(self) -> GcSafePoints:
+        """The GC safe points."""
         return self._handlers.gc
 
     @property

@@ -89,6 +89,7 @@ class PdState:
         return None if data is None else pd_states.decode_cluster(data)
 
     def put_cluster(self, record: pd_states.ClusterRecord) -> None:
+        """The cluster has regions, or its settings changed."""
         self._put(CLUSTER_KEY, pd_states.encode_cluster(record))
 
     def id_bound(self) -> int:
@@ -96,6 +97,7 @@ class PdState:
         return self._bound(ID_BOUND_KEY)
 
     def put_id_bound(self, bound: int) -> None:
+        """Ids up to ``bound`` may be handed out."""
         self._put(ID_BOUND_KEY, pd_states.encode_bound(bound))
 
     def tso_bound_ms(self) -> int:
@@ -103,14 +105,16 @@ class PdState:
         return self._bound(TSO_BOUND_KEY)
 
     def put_tso_bound_ms(self, bound_ms: int) -> None:
+        """Timestamps of milliseconds before ``bound_ms`` may be handed out."""
         self._put(TSO_BOUND_KEY, pd_states.encode_bound(bound_ms))
 
     def gc(self) -> pd_states.GcRecord:
-        """Errors: StateCorrupted."""
+        """Safe point and claims. Errors: StateCorrupted."""
         data = self._engine.get(CF_META, GC_KEY)
         return pd_states.GcRecord() if data is None else pd_states.decode_gc(data)
 
     def put_gc(self, record: pd_states.GcRecord) -> None:
+        """The safe point or a claim changed."""
         self._put(GC_KEY, pd_states.encode_gc(record))
 
     def stores(self) -> Iterator[StoreMeta]:
@@ -119,6 +123,7 @@ class PdState:
             yield pd_states.decode_store(data)
 
     def put_store(self, store: StoreMeta) -> None:
+        """A store registered or changed."""
         self._put(store_key(store.id), pd_states.encode_store(store))
 
     def regions(self) -> Iterator[Region]:
@@ -127,13 +132,16 @@ class PdState:
             yield decode_region(data)
 
     def put_region(self, region: Region) -> None:
+        """A first region, which no heartbeat tells again if it is lost."""
         self.cache_region(region)
         self._must_sync = True
 
     def cache_region(self, region: Region) -> None:
+        """A region as its leader reports it."""
         self._batch.put(CF_META, region_key(region.id), encode_region(region))
 
     def cache_region_removed(self, region_id: RegionId) -> None:
+        """A region gave way to a newer one."""
         self._batch.delete(CF_META, region_key(region_id))
 
     def _put(self, key: bytes, value: bytes) -> None:
