@@ -6,11 +6,15 @@ import asyncio
 import logging
 import os
 import random
+import shutil
 import signal
+import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
-from flaredb.engine.rocks import open_rocks
+from flaredb.engine.base import EngineLocked
+from flaredb.engine.rocks import RocksEngine, open_rocks
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model.errors import ConfigError
 from flaredb.pd.config import PdConfig
@@ -21,6 +25,9 @@ from flaredb.server.etcd_service import EtcdService
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.logs import log_event, setup_logging
+from flaredb.server.loop import monotonic_ms
+from flaredb.server.pd_api import PdApi
+from flaredb.server.pd_front import MakeHttpProtocol, PdFront
 from flaredb.server.pd_loop import PdLoop
 from flaredb.server.pd_service import PdService
 from flaredb.server.ready_file import write_ready_file
@@ -37,6 +44,10 @@ _ROCKS = RocksOptions(
 )
 """PD holds little: a few hundred bytes per region."""
 
+STOP_SECONDS_MAX = 0.5
+_SOCKET_PATH_BYTES_MAX = 100
+"""Some systems allow 103 bytes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +63,7 @@ class PdNode:
     async def start(self) -> None:
         """Serve. Errors: ConfigError for what the operator must change; EngineError."""
         settings = self.settings
-        engine = open_rocks(settings.data_path, _ROCKS)
+        engine = _open_engine(settings.data_path)
         self._closers.append(engine.close)
         core = PdCore(_core_config(settings), engine, random.SystemRandom())
         syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, Histogram())
@@ -67,25 +78,58 @@ class PdNode:
         """Clients are told the advertised address, which for port 0 is only known once bound."""
         settings = self.settings
         host, port = split_address(settings.address, "client-urls")
-        handlers = _LateHandlers()
-        try:
-            server, port = make_server([handlers], f"{host}:{port}")
-        except ConfigError as error:
-            raise ConfigError(f"client-urls: {error}") from error
+        grpc_socket = self._grpc_socket()
+        front = PdFront(grpc_socket, self._load_pages)
+        self._closers.append(front.stop)
+        port = await front.bind(host, port, "client-urls")
         advertised = settings.advertise_addresses
         self.address = advertised[0] if advertised else f"{host}:{port}"
         url = f"http://{self.address}"
+        core = self.loop.core
+        self._api = PdApi(
+            core,
+            name=settings.name,
+            client_url=url,
+            version=PD_VERSION,
+            now_ms=monotonic_ms,
+            started_at_s=int(time.time()),
+        )
         health = HealthService("pdpb.PD")
-        self.service = PdService(self.loop, settings.name, url, PD_VERSION)
-        etcd = EtcdService(self.loop, settings.name, url, self.loop.core.member_id)
-        handlers.parts = [self.service.handlers(), health.handlers(), *etcd.handlers()]
+        service = PdService(self.loop, settings.name, url, PD_VERSION)
+        etcd = EtcdService(self.loop, settings.name, url, core.member_id)
+        server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
         await server.start()
+        await front.serve()
 
         async def stop() -> None:
             health.stop_serving()
-            await server.stop(0.5)
+            front.stop_accepting()
+            await server.stop(STOP_SECONDS_MAX)
 
         self._closers.append(stop)
+
+    def _grpc_socket(self) -> str:
+        """In the data directory, which is this process's own, unless its path is too long for a Unix socket."""
+        path = os.path.join(os.path.abspath(self.settings.data_path), "grpc.sock")
+        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
+            directory = tempfile.mkdtemp(prefix="flaredb-pd-")
+            self._closers.append(lambda: shutil.rmtree(directory, ignore_errors=True))
+            path = os.path.join(directory, "grpc.sock")
+        return path
+
+    async def _load_pages(self) -> MakeHttpProtocol:
+        """Called by the first HTTP request: what nobody asks for is never loaded."""
+
+        def load() -> Any:
+            from flaredb.server.pd_pages import make_runner
+
+            return make_runner(self._api)
+
+        runner = await asyncio.get_running_loop().run_in_executor(None, load)
+        await runner.setup()
+        self._closers.append(runner.cleanup)
+        make: MakeHttpProtocol = runner.server
+        return make
 
     async def stop(self) -> None:
         """Undo what start did, last first."""
@@ -102,19 +146,11 @@ class PdNode:
         self._exit_process(exit_status)
 
 
-class _LateHandlers:
-    """Handlers filled in after the port is bound and before the server starts."""
-
-    def __init__(self) -> None:
-        self.parts: list[Any] = []
-
-    def service(self, call_details: Any) -> Any:
-        """grpc.GenericRpcHandler: the first part that knows the method."""
-        for part in self.parts:
-            found = part.service(call_details)
-            if found is not None:
-                return found
-        return None
+def _open_engine(path: str) -> RocksEngine:
+    try:
+        return open_rocks(path, _ROCKS)
+    except EngineLocked as error:
+        raise ConfigError(f"{error}; stop the other process, or give this one a data-dir of its own") from error
 
 
 def _core_config(settings: PdSettings) -> PdConfig:
@@ -124,6 +160,7 @@ def _core_config(settings: PdSettings) -> PdConfig:
         split_keys=bootstrap.keys,
         initial_stores=settings.stores_wanted if bootstrap.has_layout else 0,
         tso_save_interval_ms=settings.tso_save_interval_ms,
+        max_store_down_time_ms=settings.schedule.max_store_down_time_ms,
     )
 
 

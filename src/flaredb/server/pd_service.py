@@ -137,6 +137,8 @@ class PdService:
     async def _alloc_id(self, request: pdpb_pb2.AllocIDRequest) -> Any:
         count = max(request.count, 1)
         last = await self._loop.call(m.AllocIds(count))
+        if isinstance(last, PdError):
+            return last
         return pdpb_pb2.AllocIDResponse(id=last, count=count if count > 1 else 0)
 
     async def _put_store(self, request: pdpb_pb2.PutStoreRequest) -> Any:
@@ -153,6 +155,8 @@ class PdService:
 
     async def _get_all_stores(self, request: pdpb_pb2.GetAllStoresRequest) -> Any:
         stores = await self._loop.call(m.GetAllStores(request.exclude_tombstone_stores))
+        if isinstance(stores, PdError):
+            return stores
         return pdpb_pb2.GetAllStoresResponse(stores=[store_to_pb(store) for store in stores])
 
     async def _store_heartbeat(self, request: pdpb_pb2.StoreHeartbeatRequest) -> Any:
@@ -221,9 +225,9 @@ class PdService:
             ids=[pdpb_pb2.SplitID(new_region_id=split.region_id, new_peer_ids=split.peer_ids) for split in ids]
         )
 
-    async def _report_batch_split(self, _: Any) -> Any:
-        """Only the regions' own heartbeats change the directory (wire facts 4.6)."""
-        return pdpb_pb2.ReportBatchSplitResponse()
+    async def _report_batch_split(self, request: pdpb_pb2.ReportBatchSplitRequest) -> Any:
+        call = m.ReportBatchSplit(tuple(region_from_pb(region) for region in request.regions))
+        return await self._loop.call(call) or pdpb_pb2.ReportBatchSplitResponse()
 
     # ------------------------------------------------ timestamps and GC
 
@@ -241,15 +245,21 @@ class PdService:
     async def _update_service_gc_safe_point(self, request: pdpb_pb2.UpdateServiceGCSafePointRequest) -> Any:
         call = m.UpdateServiceSafePoint(request.service_id, request.TTL, request.safe_point)
         lowest = await self._loop.call(call)
+        if isinstance(lowest, PdError):
+            return lowest
         return pdpb_pb2.UpdateServiceGCSafePointResponse(
             service_id=lowest.service_id, TTL=lowest.ttl_s, min_safe_point=lowest.safe_point
         )
 
     async def _get_gc_state(self, request: pdpb_pb2.GetGCStateRequest) -> Any:
-        safe_point = await self._loop.call(m.GetGcSafePoint())
+        known = await self._loop.call(m.GetGcState())
         state = pdpb_pb2.GCState(
-            keyspace_scope=request.keyspace_scope, txn_safe_point=safe_point, gc_safe_point=safe_point
+            keyspace_scope=request.keyspace_scope, txn_safe_point=known.safe_point, gc_safe_point=known.safe_point
         )
+        if not request.exclude_gc_barriers:
+            state.gc_barriers.extend(
+                pd_convert.barrier_to_pb(claim.service_id, claim.safe_point, claim.ttl_s) for claim in known.services
+            )
         return pdpb_pb2.GetGCStateResponse(gc_state=state)
 
     # ------------------------------------------------ streams: one answer per request, in order

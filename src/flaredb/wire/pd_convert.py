@@ -135,3 +135,10 @@ def fill_region_response(response: pdpb_pb2.GetRegionResponse, route: RegionRout
         response.leader.CopyFrom(peer_to_pb(route.leader))
     response.down_peers.extend(down_peer_to_pb(down) for down in route.down_peers)
     response.pending_peers.extend(peer_to_pb(peer) for peer in route.pending_peers)
+
+
+def barrier_to_pb(service_id: bytes, safe_point: int, ttl_s: int) -> pdpb_pb2.GCBarrierInfo:
+    """A service's hold on old data, in the newer protocol's words."""
+    return pdpb_pb2.GCBarrierInfo(
+        barrier_id=service_id.decode(errors="replace"), barrier_ts=safe_point, ttl_seconds=ttl_s
+    )
