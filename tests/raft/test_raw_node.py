@@ -25,10 +25,13 @@ from flaredb.raft import (
     RawNode,
     Ready,
     RequestSnapshotDropped,
+    Snapshot,
+    SnapshotMetadata,
     SoftState,
     StateRole,
     StepLocalMsg,
     StepPeerNotFound,
+    check_invariants,
     is_local_msg,
 )
 
@@ -422,3 +425,18 @@ def test_a_joint_configuration_is_left_after_a_transfer_was_given_up() -> None:
     assert node.raft.has_pending_conf(), "proposed at once, without waiting for anything to be applied"
     group.settle()
     assert str(node.raft.prs.conf.to_conf_state()) == "voters=(1 2 3) learners=(4)"
+
+
+def test_a_campaign_while_a_snapshot_is_written_and_not_yet_applied() -> None:
+    """The log begins after the snapshot already, the applied index is before it: there is nothing between to look at."""
+    node = make_node(2, [1, 2, 3])
+    snapshot = Snapshot(metadata=SnapshotMetadata(ConfState([1, 2, 3]), 7, 1))
+    node.step(Message(M.MsgSnapshot, 2, 1, 1, snapshot=snapshot))
+    rd = node.ready()
+    write(node, rd)
+    assert (node.raft.raft_log.applied, node.raft.raft_log.first_index()) == (0, 8)
+    node.campaign()
+    assert node.raft.state is StateRole.Candidate
+    node.on_persist_ready(rd.number)
+    node.advance_apply_to(7)
+    check_invariants(node)

@@ -45,8 +45,8 @@ def hup(r: Raft, transfer: bool) -> None:
     if not transfer and _lease_promised(r):
         r.trace("cannot campaign: promised not to while the leader's lease may hold")
         return
-    snap = log.unstable.snapshot
-    low = log.applied + 1 if snap is None else snap.metadata.index + 1
+    # What a snapshot covers counts as applied, although the application may still be installing it.
+    low = max(log.applied + 1, log.first_index())
     if has_unapplied_conf_changes(r, low, log.committed + 1):
         r.trace(f"cannot campaign at term {r.term}: a committed configuration change is not applied yet")
         return
