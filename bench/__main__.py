@@ -1,0 +1,105 @@
+"""All figures of bench/README.md, measured here: ``make bench`` or ``python -m bench [--seconds 5] [--rounds 3]``.
+
+Starts `flaredb demo` in a process of its own, runs each workload in turn for some rounds and prints the medians. How
+long writes stop when a leader is killed is part of `make demo`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from bench import raft_core
+
+WORKLOADS = (
+    ("batch", "put", 256),
+    ("batch", "get", 256),
+    ("unary", "put", 256),
+    ("unary", "get", 256),
+    ("batch", "put", 1),
+)
+START_SECONDS_MAX = 30
+READY_SPLIT_KEY = "key-000000010000"
+
+
+class Demo:
+    """A `flaredb demo` with three stores and two regions that share the benchmark's keys evenly."""
+
+    def __init__(self) -> None:
+        self._ready = Path(tempfile.mkdtemp()) / "ready.json"
+        command = [sys.executable, "-m", "flaredb", "demo", "--ready-file", str(self._ready)]
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [*command, "--split-keys", READY_SPLIT_KEY], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        while not self._ready.exists():
+            if self.process.poll() is not None or time.perf_counter() - self.started > START_SECONDS_MAX:
+                raise SystemExit("flaredb demo did not start")
+            threading.Event().wait(0.01)
+        self.ready_seconds = time.perf_counter() - self.started
+        self.facts = json.loads(self._ready.read_text())
+        self.pids = [store["pid"] for store in self.facts["stores"]]
+
+    def stop(self) -> None:
+        """End all of its processes."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+
+
+def measure(demo: Demo, mode: str, op: str, in_flight: int, seconds: float) -> dict[str, object]:
+    """One run in a process of its own."""
+    command = [sys.executable, "-m", "bench.kv_load", "--pd", demo.facts["pd"], "--mode", mode, "--op", op]
+    command += ["--in-flight", str(in_flight), "--seconds", str(seconds), "--pids", ",".join(map(str, demo.pids))]
+    result: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return result
+
+
+def print_medians(demo: Demo, rounds: int, seconds: float) -> None:
+    """The table of workloads; rounds are interleaved, so that a noisy minute hits all of them."""
+    runs: dict[tuple[str, str, int], list[dict[str, object]]] = {workload: [] for workload in WORKLOADS}
+    for _ in range(rounds):
+        for workload in WORKLOADS:
+            runs[workload].append(measure(demo, *workload, seconds))
+    print(f"{'work':34}{'ops/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'server CPU s/1,000':>20}{'errors':>8}")
+    for (mode, op, in_flight), found in runs.items():
+
+        def median(name: str, found: list[dict[str, object]] = found) -> float:
+            return statistics.median(float(str(run[name])) for run in found)
+
+        errors = sum(int(str(run["errors"])) for run in found)
+        print(
+            f"{f'{op}, {mode}, {in_flight} in flight':34}{median('ops_per_s'):>9,.0f}{median('p50_ms'):>9.2f}"
+            f"{median('p99_ms'):>9.2f}{median('server_cpu_s_per_1000'):>20.3f}{errors:>8}"
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args(argv)
+    print(
+        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {arguments.rounds} rounds of {arguments.seconds:g} s"
+    )
+    demo = Demo()
+    try:
+        print(f"flaredb demo ready, first write accepted: {demo.ready_seconds:.2f} s")
+        print_medians(demo, arguments.rounds, arguments.seconds)
+    finally:
+        demo.stop()
+    print("\nRaft core alone:")
+    raft_core.main([])
+
+
+if __name__ == "__main__":
+    main()
