@@ -440,3 +440,22 @@ def test_a_campaign_while_a_snapshot_is_written_and_not_yet_applied() -> None:
     node.on_persist_ready(rd.number)
     node.advance_apply_to(7)
     check_invariants(node)
+
+
+def test_a_ready_that_was_kept_does_not_change() -> None:
+    """It may wait for its sync while the node goes on; what comes later belongs to later Readys."""
+    node = leader()
+    node.ping()
+    first = node.ready()
+    assert (first.entries, first.persisted_messages, first.read_states) == ([], [], [])
+    write(node, first)
+    node.raft.become_follower(2, 2)
+    second = node.ready()
+    assert (second.entries, second.messages, second.persisted_messages, second.read_states) == ([], [], [], [])
+    write(node, second)
+    node.step(Message(M.MsgAppend, 1, 2, 2, 1, 1, [Entry(term=2, index=2)]))
+    node.step(Message(M.MsgReadIndexResp, 1, 2, 2, index=1, entries=[Entry(data=b"r")]))
+    assert (len(node.raft.msgs), len(node.raft.read_states)) == (1, 1)
+    for kept in (first, second):
+        assert (kept.entries, kept.persisted_messages, kept.read_states) == ([], [], [])
+    assert (len(first.messages), second.messages) == (2, [])

@@ -292,11 +292,10 @@ class RawNode:
         ss = None
         if raft.state is not self._prev_state or raft.leader_id != self._prev_leader:
             ss = SoftState(raft.leader_id, raft.state)
-        entries = log.unstable.entries
+        # Own lists, even when empty: a Ready may be kept until its sync, while the node goes on.
+        entries = log.unstable.entries[:]
         snapshot = log.unstable.snapshot
-        read_states = raft.read_states
-        if read_states:
-            raft.read_states = []
+        read_states, raft.read_states = raft.read_states, []
         record = _ReadyRecord(number, 0, 0, 0)
         if snapshot is not None:
             record.snap_index = snapshot.metadata.index
@@ -304,17 +303,14 @@ class RawNode:
                 raise RaftInvariantError(f"snapshot {record.snap_index} is before applied {self._since_index}")
             self._since_index = record.snap_index
         if entries:
-            entries = entries[:]
             last = entries[-1]
             record.last_index, record.last_term = last.index, last.term
         self._records.append(record)
         committed = self._take_committed()
-        messages = raft.msgs
+        messages, raft.msgs = raft.msgs, []
         persisted_messages: list[Message] = []
-        if messages:
-            raft.msgs = []
-            if self._must_wait():
-                persisted_messages, messages = messages, persisted_messages
+        if messages and self._must_wait():
+            persisted_messages, messages = messages, persisted_messages
         must_sync = vote_changed or bool(entries) or snapshot is not None
         return Ready(number, ss, hs, entries, snapshot, read_states, persisted_messages, messages, committed, must_sync)
 
