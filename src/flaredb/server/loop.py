@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import StoreId
 from flaredb.server.counters import Histogram
+from flaredb.server.pace import Pace
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import (
     Effect,
@@ -31,12 +32,6 @@ from flaredb.store.messages import (
 from flaredb.store.store import Store
 
 EXIT_INVARIANT_BROKEN = 70
-
-GATHER_FROM_WAITING = 1
-GATHER_SECONDS = 0.001
-"""gRPC hands over unary calls about one per round of the event loop; a step and its sync after each would leave the
-others in gRPC's queue. So a request that finds others waiting gives more of them this time to share its step. A caller
-that makes one call at a time never waits."""
 
 
 class Sink(Protocol):
@@ -87,6 +82,7 @@ class StoreLoop:
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._inbox: list[Input] = []
+        self._pace = Pace()
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
@@ -98,12 +94,9 @@ class StoreLoop:
     def submit(self, item: Input) -> None:
         """Hand an input to the next step. What follows a stop is dropped."""
         self._inbox.append(item)
-        if self._is_scheduled:
-            return
-        if isinstance(item, RequestsReceived) and self.store.waiting_requests >= GATHER_FROM_WAITING:
-            self._is_scheduled = True
-            self._loop.call_later(GATHER_SECONDS, self._run)
-        else:
+        if isinstance(item, RequestsReceived) and len(item.requests) == 1:
+            self._pace.on_call(self._loop.time(), self.store.waiting_requests)
+        if not self._is_scheduled:
             self._schedule()
 
     def stop(self) -> None:
@@ -113,14 +106,20 @@ class StoreLoop:
             self._timer.cancel()
 
     def _schedule(self) -> None:
-        if not self._is_stopped:
-            self._is_scheduled = True
+        if self._is_stopped:
+            return
+        self._is_scheduled = True
+        delay_seconds = self._pace.delay(self._loop.time())
+        if delay_seconds:
+            self._loop.call_later(delay_seconds, self._run)
+        else:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
         if self._is_stopped:
             return
         self._is_scheduled = False
+        self._pace.on_step(self._loop.time(), self.store.waiting_requests)
         inputs = self._inbox[: self._inputs_per_step]
         del self._inbox[: self._inputs_per_step]
         started = time.perf_counter()
