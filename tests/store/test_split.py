@@ -577,7 +577,7 @@ def test_any_sequence_of_splits_leaves_a_tiling_with_all_data_in_place(
         some, keys = keys[:group], keys[group:]
         of = node.store.region_map.find(rng.choice(some))
         assert of is not None
-        wanted = tuple(sorted(set(key for key in some if of.contains(key))))
+        wanted = tuple(sorted({key for key in some if of.contains(key)}))
         done = cluster.split(of, *wanted)
         if borders & set(wanted):
             assert isinstance(done, InvalidSplitKeys)
