@@ -30,7 +30,9 @@ from flaredb.store.messages import (
 from flaredb.store.store import Store
 
 TICK_MS = 50
-CONFIG = StoreConfig(tick_ms=TICK_MS, election_ticks=10, election_ticks_max=16, log_gc_threshold=20, log_gc_interval_ms=200)
+CONFIG = StoreConfig(
+    tick_ms=TICK_MS, election_ticks=10, election_ticks_max=16, log_gc_threshold=20, log_gc_interval_ms=200
+)
 
 
 def region(
