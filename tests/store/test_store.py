@@ -317,8 +317,22 @@ def test_too_large_write_and_full_queues_are_refused_with_the_setting(cluster: C
     small.drop = lambda envelope: True
     tokens = [small.send(node, LEFT, put(b"k", b"v")) for _ in range(3)]
     small.round()
-    assert isinstance(node.answers[tokens[2]], ServerIsBusy)
+    busy = node.answers[tokens[2]]
+    assert isinstance(busy, ServerIsBusy)
+    assert "raftstore.max-waiting-requests" in str(busy)
     assert node.answers.keys() & set(tokens[:2]) == set()
+
+
+def test_writes_beyond_the_bytes_that_may_wait_are_refused_with_the_setting() -> None:
+    small = Cluster([LEFT], config=StoreConfig(tick_ms=50, write_bytes_max=150))
+    node = small.await_leader(1)
+    small.drop = lambda envelope: True
+    first, second = (small.send(node, LEFT, put(b"k", b"x" * 100)) for _ in range(2))
+    small.round()
+    busy = node.answers[second]
+    assert isinstance(busy, ServerIsBusy)
+    assert "raftstore.max-waiting-writes-size = 150" in str(busy)
+    assert first not in node.answers
 
 
 def test_leader_change_is_reported_to_pd_at_once(cluster: Cluster) -> None:

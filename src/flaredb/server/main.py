@@ -16,7 +16,7 @@ def run_store(settings: StoreSettings) -> int:
 
     Errors: ConfigError, EngineError and PdError before serving; after that a Fatal effect ends the process.
     """
-    setup_logging(settings.log.level, settings.log.file.filename or None)
+    setup_logging(settings.log.level, settings.log.file.filename or None, settings.log.format)
     return run_until_told(_serve(settings))
 
 

@@ -287,8 +287,8 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         inflight_messages_max=raft.raft_max_inflight_msgs,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
-        requests_max=raft.waiting_requests_max,
-        write_bytes_max=raft.waiting_write_bytes_max,
+        requests_max=raft.max_waiting_requests,
+        write_bytes_max=raft.max_waiting_writes_size_bytes,
         region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,
         peer_down_ms=raft.max_peer_down_duration_ms,
     )

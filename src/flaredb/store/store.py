@@ -203,11 +203,17 @@ class Store:
             return
         size_bytes = request.command.size_bytes if isinstance(request.command, Write) else 0
         if self.waiting_requests >= self.config.requests_max:
-            reason = f"{self.config.requests_max} requests are waiting in store {self.store_id}"
+            reason = (
+                f"{self.waiting_requests} requests wait in store {self.store_id}, which is all that "
+                "raftstore.max-waiting-requests allows"
+            )
             self._answers.append((request.token, ServerIsBusy(reason, BUSY_BACKOFF_MS)))
             return
         if size_bytes and self.waiting_write_bytes + size_bytes > self.config.write_bytes_max:
-            reason = f"{self.waiting_write_bytes} bytes of writes are waiting in store {self.store_id}"
+            reason = (
+                f"{self.waiting_write_bytes} bytes of writes wait in store {self.store_id}; with {size_bytes} more they"
+                f" exceed raftstore.max-waiting-writes-size = {self.config.write_bytes_max}"
+            )
             self._answers.append((request.token, ServerIsBusy(reason, BUSY_BACKOFF_MS)))
             return
         self.waiting_requests += 1
