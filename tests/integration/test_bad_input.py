@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tests.integration.cluster import Cluster
 pytestmark = pytest.mark.process
 REFUSAL_DEADLINE_S = 30
 ANSWER_DEADLINE_S = 10
+STOP_DEADLINE_S = 5
 USAGE, FAILURE = 2, 1
 
 
@@ -172,6 +174,23 @@ def test_data_directory_that_is_a_file(cluster: Cluster, tmp_path: Path) -> None
     code, line = refused(*server_arguments(tmp_path, cluster.pd_address))
     assert code == FAILURE
     assert str(tmp_path / "store") in line
+
+
+def test_store_that_waits_for_pd_says_so_and_can_be_stopped(tmp_path: Path) -> None:
+    nobody = f"{HOST}:{PortPicker().pick()}"
+    log_path = tmp_path / "store.log"
+    with log_path.open("w") as log:
+        arguments = server_arguments(tmp_path, nobody)
+        store = subprocess.Popen([sys.executable, "-P", "-m", "flaredb", *arguments], stderr=log)
+    try:
+        Cluster.wait_for(lambda: nobody in log_path.read_text())
+        assert "trying again until it works" in log_path.read_text()
+        store.send_signal(signal.SIGTERM)
+        assert store.wait(STOP_DEADLINE_S) == 0
+    finally:
+        store.kill()
+        store.wait()
+    assert "Traceback" not in log_path.read_text()
 
 
 # ------------------------------------------------ a cluster that must not mind
