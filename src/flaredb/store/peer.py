@@ -15,7 +15,7 @@ from flaredb.model.region import Region
 from flaredb.raft import Config, Message, RawNode, StateRole
 from flaredb.store.config import StoreConfig
 from flaredb.store.raft_storage import RaftStorage
-from flaredb.store.reads import ReadQueue
+from flaredb.store.read_queue import ReadQueue
 
 
 @dataclass(slots=True)
