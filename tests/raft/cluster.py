@@ -56,15 +56,15 @@ ACTIONS = {
     "apply": 70,
     "tick": 70,
     "propose": 30,
-    "read": 16,
-    "change": 12,
+    "read": 30,
+    "change": 24,
     "crash": 3,
     "restart": 8,
-    "cut": 3,
-    "mend": 3,
+    "cut": 8,
+    "mend": 5,
     "compact": 6,
     "transfer": 4,
-    "campaign": 3,
+    "campaign": 8,
     "unreachable": 2,
     "want_snapshot": 2,
     "ping": 2,
@@ -144,6 +144,7 @@ class Cluster:
         conf = ConfState(voters)
         self.oracle = Oracle(BASE_INDEX + 1, BASE_TERM, conf)
         self.hosts: dict[int, Host] = {}
+        self.oracle.watch(self.hosts)
         self.buried: set[int] = set()
         self.wire: list[Message | Report] = []
         self.cuts: set[tuple[int, int]] = set()
@@ -364,6 +365,8 @@ class Cluster:
                 self.oracle.changed(host, e.index, cs)
                 self.done["joint" if cs.voters_outgoing else "change"] += 1
             host.disk.write(Write(applied=Applied(e.index, cs.copy(), digest)))
+            if e.entry_type != EntryType.EntryNormal:
+                self.oracle.look(host)
         node.advance_apply_to(host.disk.applied.index)
         self.oracle.look(host)
 
@@ -478,7 +481,7 @@ class Cluster:
             return ConfChangeV2()
         members = sorted(conf.members())
         steps: list[ConfChangeSingle] = []
-        for _ in range(self.rng.choice((1, 1, 2, 3))):
+        for _ in range(self.rng.choice((1, 1, 2, 3, 4))):
             kind = self.rng.choice(list(ConfChangeType))
             if kind is not ConfChangeType.RemoveNode and self.rng.random() < 0.5 and len(members) < NODES_MAX:
                 member = self.next_id

@@ -65,6 +65,19 @@ def require(holds: bool, text: str) -> None:
         raise Violation(text)
 
 
+def _decides(conf: ConfState, ids: set[int]) -> bool:
+    """More than half of the voters of every half."""
+    return all(2 * len(ids & set(half)) > len(half) for half in (conf.voters, conf.voters_outgoing) if half)
+
+
+def _holds(disk: Disk, index: int, term: int) -> bool:
+    """An entry survives a crash there, itself or in a snapshot."""
+    durable = disk.durable
+    if index < durable.first_index():
+        return True
+    return index <= durable.last_index() and durable.term(index) == term
+
+
 class Oracle:
     """Everything that was ever decided or promised."""
 
@@ -87,8 +100,13 @@ class Oracle:
         self.reads: dict[bytes, int] = {}
         """Read -> commit index of the whole group when it was asked."""
         self.answered = 0
+        self.hosts: dict[int, Host] = {}
 
     # After each step of a node.
+
+    def watch(self, hosts: dict[int, Host]) -> None:
+        """Whose disks to look at when something is decided."""
+        self.hosts = hosts
 
     def look(self, host: Host) -> None:
         """Check a node that did something."""
@@ -134,6 +152,8 @@ class Oracle:
                 f"election safety: {known.leader} and {host.id} lead term {term}",
             )
             return
+        voted = {host.id} | {v for (v, at), candidate in self.votes.items() if (at, candidate) == (term, host.id)}
+        require(_decides(host.disk.applied.conf_state, voted), f"{host.id} leads term {term} by the votes of {voted}")
         log = node.raft.raft_log
         first = log.first_index()
         election = Election(host.id, host.incarnation, first, [e.term for e in log.all_entries()])
@@ -156,6 +176,14 @@ class Oracle:
             high <= self.committed or node.raft.state is StateRole.Leader,
             f"{host.id} knows {high} to be committed, no leader does",
         )
+        if high > self.committed:
+            term = log.term(high)
+            require(term == node.raft.term, f"{host.id} counted ({high},{term}) at term {node.raft.term}")
+            holders = {h.id for h in self.hosts.values() if _holds(h.disk, high, term)}
+            require(
+                _decides(host.disk.applied.conf_state, holders),
+                f"{host.id} committed ({high},{term}), which only {holders} hold",
+            )
         for index in range(max(low, log.first_index()), high + 1):
             if index > self.committed:
                 self._choose(log.slice(index, index + 1, None)[0], node.raft.term)
