@@ -32,7 +32,7 @@ from flaredb.model.errors import (
 from flaredb.model.ids import StoreId
 from flaredb.raft import MessageType
 from flaredb.store.config import StoreConfig
-from flaredb.store.messages import RequestsReceived, SendRaft, Sync
+from flaredb.store.messages import RaftEnvelope, RaftReceived, RequestsReceived, SendRaft, Sync
 from tests.store.harness import CONFIG, Cluster, put, region
 
 LEFT = region(1, b"", b"m")
@@ -341,3 +341,30 @@ def test_leader_change_is_reported_to_pd_at_once(cluster: Cluster) -> None:
     assert reports[0].leader == LEFT.peer_on(node.id)
     assert reports[0].term == node.store.peers[LEFT.id].term
     assert reports[0].approximate_size_bytes >= 1
+
+
+def test_an_answer_to_a_read_of_an_earlier_life_is_not_taken_for_a_new_one(cluster: Cluster) -> None:
+    """A follower asks the leader for a read index and dies; the late answer meets the first read of its next life."""
+    assert cluster.put(LEFT, b"a", b"old") is None
+    late: list[RaftEnvelope] = []
+
+    def hold_answers(envelope: RaftEnvelope) -> bool:
+        is_answer = envelope.message.msg_type is MessageType.MsgReadIndexResp
+        if is_answer and len(late) < 1:
+            late.append(envelope)
+        return is_answer
+
+    cluster.drop = hold_answers
+    cluster.send(cluster.nodes[StoreId(3)], LEFT, Get(0, b"a"), replica_read=True)
+    cluster.run_until(lambda: late)
+    cluster.crash(3)
+    follower = cluster.restart(3)
+    cluster.run_until(lambda: follower.store.peers[LEFT.id].node.raft.leader_id)
+    cluster.run_for(200)
+    assert cluster.put(LEFT, b"a", b"new") is None
+    token = cluster.send(follower, LEFT, Get(0, b"a"), replica_read=True)
+    cluster.round()
+    follower.inbox.insert(0, RaftReceived(late))
+    cluster.drop = lambda envelope: False
+    cluster.run_until(lambda: token in follower.answers)
+    assert follower.answers[token] == b"new"

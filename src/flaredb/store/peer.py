@@ -108,7 +108,7 @@ class Peer:
         """Writes of this step, to be proposed at its end."""
         self.writes_bytes = 0
         self.proposals: deque[Proposal] = deque()
-        self.reads = ReadQueue()
+        self.reads = ReadQueue(rng.getrandbits(64))
         self.parked: list[Request] = []
         """Requests that wait for a leader to be known."""
         self.unsynced: deque[Unsynced] = deque()
