@@ -361,6 +361,7 @@ def test_an_answer_to_a_read_of_an_earlier_life_is_not_taken_for_a_new_one(clust
     follower = cluster.restart(3)
     cluster.run_until(lambda: follower.store.peers[LEFT.id].node.raft.leader_id)
     cluster.run_for(200)
+    cluster.drop = lambda envelope: envelope.to_store == follower.id
     assert cluster.put(LEFT, b"a", b"new") is None
     token = cluster.send(follower, LEFT, Get(0, b"a"), replica_read=True)
     cluster.round()
