@@ -30,7 +30,7 @@ from flaredb.model.errors import (
     StoreNotMatch,
 )
 from flaredb.model.ids import StoreId
-from flaredb.raft import MessageType
+from flaredb.raft import Message, MessageType
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import RaftEnvelope, RaftReceived, RequestsReceived, SendRaft, Sync
 from tests.store.harness import CONFIG, Cluster, put, region
@@ -369,3 +369,27 @@ def test_an_answer_to_a_read_of_an_earlier_life_is_not_taken_for_a_new_one(clust
     cluster.drop = lambda envelope: False
     cluster.run_until(lambda: token in follower.answers)
     assert follower.answers[token] == b"new"
+
+
+def test_writes_lost_with_an_old_leadership_do_not_hide_those_of_the_next(cluster: Cluster) -> None:
+    """A cut-off leader's entries are replaced by fewer; leading again, it proposes at indexes it has used before."""
+    old = cluster.await_leader(1)
+    cluster.drop = lambda envelope: old.id in (envelope.from_store, envelope.to_store)
+    lost = []
+    for number in range(6):
+        lost.append(cluster.send(old, LEFT, put(b"lost", b"%d" % number)))
+        cluster.round()
+    others = [node for node in cluster.nodes.values() if node is not old]
+    cluster.run_until(lambda: any(node.store.peers[LEFT.id].is_leader for node in others))
+    cluster.drop = lambda envelope: False
+    cluster.run_until(lambda: not old.store.peers[LEFT.id].is_leader)
+    cluster.run_for(300)
+    old.store.peers[LEFT.id].node.raft.step(Message(MessageType.MsgTimeoutNow, term=old.store.peers[LEFT.id].term))
+    cluster.run_until(lambda: old.store.peers[LEFT.id].is_leader)
+    kept = [cluster.send(old, LEFT, put(b"kept", b"%d" % number)) for number in range(1)]
+    cluster.run_until(lambda: all(token in old.answers for token in kept), limit_ms=2_000)
+    assert [old.answers[token] for token in kept] == [None]
+    for number in range(8):
+        assert cluster.put(LEFT, b"later", b"%d" % number) is None
+    assert all(isinstance(old.answers[token], StaleCommand) for token in lost)
+    assert cluster.get(LEFT, b"lost") is None

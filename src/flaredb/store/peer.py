@@ -20,10 +20,7 @@ from flaredb.store.read_queue import ReadQueue
 
 @dataclass(slots=True)
 class Proposal:
-    """An entry that this peer proposed and whose requests wait for its fate.
-
-    Invariant: proposals of a peer are in ascending (term, index) order.
-    """
+    """An entry that this peer proposed and whose requests wait for its fate: decided when its index is applied."""
 
     index: int
     term: int
@@ -107,7 +104,8 @@ class Peer:
         self.writes: list[Request] = []
         """Writes of this step, to be proposed at its end."""
         self.writes_bytes = 0
-        self.proposals: deque[Proposal] = deque()
+        self.proposals: dict[int, list[Proposal]] = {}
+        """By index, all above the applied one; several for one index if this peer led in several terms."""
         self.reads = ReadQueue(rng.getrandbits(64))
         self.parked: list[Request] = []
         """Requests that wait for a leader to be known."""

@@ -354,12 +354,12 @@ class Store:
         for request in reads.take_expired(peer, self._now_ms):
             self._answer(request, ReadIndexNotReady(peer.region.id, "no quorum confirmed the leader in time"))
         limit_ms = self._now_ms - self.config.write_timeout_ms
-        for proposal in peer.proposals:
-            if proposal.proposed_ms > limit_ms:
-                break
-            for request in proposal.requests:
-                self._answer(request, UndeterminedResult(peer.region.id, self.config.write_timeout_ms))
-            proposal.requests = []
+        for proposals in peer.proposals.values():
+            for proposal in proposals:
+                if proposal.requests and proposal.proposed_ms <= limit_ms:
+                    for request in proposal.requests:
+                        self._answer(request, UndeterminedResult(peer.region.id, self.config.write_timeout_ms))
+                    proposal.requests = []
 
     def _refuse_late(self, held: list[Request]) -> list[Request]:
         kept = []
