@@ -97,8 +97,8 @@ class Oracle:
         self.elections: dict[int, Election] = {}
         self.votes: dict[tuple[int, int], int] = {}
         """(voter, term) -> candidate that was told of the vote."""
-        self.reads: dict[bytes, int] = {}
-        """Read -> commit index of the whole group when it was asked."""
+        self.reads: dict[bytes, tuple[int, int]] = {}
+        """Read -> commit index of the whole group, and the latest term with a leader, when it was asked."""
         self.answered = 0
         self.hosts: dict[int, Host] = {}
 
@@ -286,13 +286,18 @@ class Oracle:
 
     def asked(self, rctx: bytes) -> None:
         """A read begins: it must see everything that is committed now."""
-        self.reads[rctx] = self.committed
+        self.reads[rctx] = (self.committed, max(self.elections, default=0))
 
     def answered_read(self, host: Host, read: ReadState) -> None:
         """Check an answered read."""
-        floor = self.reads[read.request_ctx]
+        assert host.node is not None
+        floor, led_term = self.reads[read.request_ctx]
         require(
             read.index >= floor,
             f"linearizable reads: {host.id} reads at {read.index}, {floor} was committed before it asked",
+        )
+        require(
+            host.node.raft.term >= led_term,
+            f"linearizable reads: {host.id} reads at term {host.node.raft.term}, term {led_term} had its leader before",
         )
         self.answered += 1
