@@ -7,7 +7,7 @@ SECONDS ?= 600
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
 
-.PHONY: help demo test verify fix proto bench soak clean
+.PHONY: help demo test verify fix proto bench soak interop clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -43,6 +43,9 @@ bench: $(STAMP) ## the figures of bench/README.md, measured here
 
 soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0
+
+interop: $(STAMP) ## TiKV's official Go client against a demo cluster; needs Go
+	@VENV=$(VENV) scripts/interop.sh
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

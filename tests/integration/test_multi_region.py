@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from flaredb.cli.official_client import connected
-from flaredb.cli.probe import ProbeFailed, applied_index, status_json
+from flaredb.cli.ports import HOST
+from flaredb.cli.probe import ProbeFailed, RegionView, applied_index, status_json
+from flaredb.cli.processes import Processes
 from flaredb.cli.waiting import wait_until
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.region import Peer, Region, RegionEpoch
+from flaredb.wire.convert import peer_to_pb, region_to_pb
 from tests.integration.calls import Calls, context_for
 from tests.integration.cluster import Cluster
+from tests.rim.fake_pd import FakePd
 
 pytestmark = pytest.mark.process
 SPLIT_KEYS = ("g", "n", "t")
@@ -174,12 +182,21 @@ def test_restarted_store_catches_up_with_what_it_missed(cluster: Cluster, calls:
     assert "Traceback" not in cluster.log(number)
 
 
+def name_other_split_keys(cluster: Cluster) -> None:
+    """Change the layout in PD's file: it is for a new cluster, and this one exists."""
+    config = cluster.store(1).child.log_path.with_name("pd.toml")
+    text = config.read_text()
+    assert '"g"' in text
+    config.write_text(text.replace('"g"', '"c"'))
+
+
 def test_whole_cluster_restarts_with_all_its_data_and_stores_may_come_first(cluster: Cluster, calls: Calls) -> None:
     before = calls.regions()
     with connected(cluster.pd_address) as client:
         client.batch_put({key + b"/whole": b"kept" for key in REGION_KEYS})
     timestamp, allocated = calls.timestamp(), calls.pd("AllocID", count=1).id
     cluster.stop()
+    name_other_split_keys(cluster)
     for store in cluster.stores:
         store.child.start()
     cluster.start()
@@ -236,6 +253,42 @@ def test_store_started_without_pd_waits_for_it(cluster: Cluster, calls: Calls) -
     cluster.restart_pd()
     cluster.store(1).child.wait_ready(15)
     await_caught_up(cluster, [region.id for region in calls.regions()])
+
+
+def one_store_region(region_id: int, start: bytes, end: bytes, version: int) -> Region:
+    """A region whose only replica is on the first store that FakePd knows."""
+    peer = Peer(PeerId(region_id + 1), StoreId(101))
+    return Region(RegionId(region_id), start, end, RegionEpoch(1, version), (peer,))
+
+
+async def test_disk_wins_over_pd_on_restart(tmp_path: Path) -> None:
+    """PD lists two regions; when the store comes back it lists another layout, which changes nothing."""
+    pd = await FakePd().start()
+    pd.bootstrapped = True
+    listed = [one_store_region(10, b"", b"m", 1), one_store_region(20, b"m", b"", 1)]
+    flags = f"--addr {HOST}:0 --peer-addr {HOST}:0 --status-addr {HOST}:0 --pd-endpoints {pd.address}".split()
+    try:
+        with Processes(tmp_path) as processes, Calls(pd.address) as calls:
+            store = processes.add_flaredb("store", ["server", *flags, "--data-dir", str(tmp_path / "data")])
+
+            def ask(name: str, at: Region, **fields: Any) -> Any:
+                context = context_for(RegionView(region_to_pb(at), peer_to_pb(at.peers[0])), 101)
+                return calls.store(store.wait_ready(20)["address"], name, context=context, **fields)
+
+            pd.regions = listed
+            store.start()
+            for at, key in zip(listed, (b"a", b"z"), strict=True):
+                answer = await asyncio.to_thread(ask, "RawPut", at, key=key, value=b"of " + key)
+                assert not answer.HasField("region_error"), answer
+            await asyncio.to_thread(processes.stop, [store])
+            pd.regions = [one_store_region(30, b"", b"", 9)]
+            store.start()
+            for at, key in zip(listed, (b"a", b"z"), strict=True):
+                assert (await asyncio.to_thread(ask, "RawGet", at, key=key)).value == b"of " + key
+            refused = await asyncio.to_thread(ask, "RawGet", pd.regions[0], key=b"a")
+            assert refused.region_error.region_not_found.region_id == 30
+    finally:
+        await pd.stop()
 
 
 # ------------------------------------------------ a leader dies, or sleeps

@@ -248,8 +248,13 @@ def test_a_snapshot_does_not_overwrite_newer_entries() -> None:
     node = make_node(2, [1, 2, 3], log_of(1, 1, 1, 1), HardState(1, 0, 4), applied=4)
     late = Snapshot(b"", SnapshotMetadata(ConfState([1, 2, 3]), 2, 1))
     node.step(Message(M.MsgSnapshot, 2, 1, 1, snapshot=late))
-    rd = node.ready()
-    assert rd.snapshot is None
+    assert node.raft.snap() is None
+    assert (node.raft.raft_log.committed, node.raft.raft_log.last_index()) == (4, 4)
+    store = node.store()
+    assert isinstance(store, MemStorage)
+    store.compact(4)
+    node.step(Message(M.MsgSnapshot, 2, 1, 1, snapshot=late))
+    assert node.raft.snap() is None, "nor where the log no longer tells whether it agrees"
     assert (node.raft.raft_log.committed, node.raft.raft_log.last_index()) == (4, 4)
 
 

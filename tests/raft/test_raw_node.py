@@ -428,7 +428,7 @@ def test_a_joint_configuration_is_left_after_a_transfer_was_given_up() -> None:
 
 
 def test_a_campaign_while_a_snapshot_is_written_and_not_yet_applied() -> None:
-    """The log begins after the snapshot already, the applied index is before it: there is nothing between to look at."""
+    """The log begins after the snapshot already, the applied index is before it: nothing is left to look at."""
     node = make_node(2, [1, 2, 3])
     snapshot = Snapshot(metadata=SnapshotMetadata(ConfState([1, 2, 3]), 7, 1))
     node.step(Message(M.MsgSnapshot, 2, 1, 1, snapshot=snapshot))

@@ -19,6 +19,7 @@ from flaredb.server.settings import (
     load_store_settings,
     parse_key,
 )
+from flaredb.store.config import StoreConfig
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,9 @@ def test_defaults_are_tikvs_and_pds() -> None:
         "127.0.0.1:20170",
     )
     raftstore = store.raftstore
+    assert raftstore.raft_log_gc_threshold == StoreConfig().log_gc_threshold == 1_024
+    assert raftstore.max_waiting_requests == StoreConfig().requests_max
+    assert raftstore.max_waiting_writes_size_bytes == StoreConfig().write_bytes_max
     assert raftstore.raft_base_tick_interval_ms == 1_000
     assert (raftstore.raft_heartbeat_ticks, raftstore.raft_election_timeout_ticks) == (2, 10)
     assert (raftstore.election_timeout_ticks_min, raftstore.election_timeout_ticks_max) == (10, 20)
@@ -203,6 +207,11 @@ def test_value_that_does_not_fit_is_refused(case: str, tables: dict[str, Any], w
 
 
 REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "a write that would always wait in vain",
+        {"raftstore": {"max-waiting-writes-size": "1MiB"}},
+        "raftstore.raft-entry-max-size",
+    ),
     ("heartbeats too rare", {"raftstore": {"raft-heartbeat-ticks": 10}}, "must be less than"),
     ("shortest timeout below the election's", {"raftstore": {"raft-min-election-timeout-ticks": 9}}, "not be less"),
     (

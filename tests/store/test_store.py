@@ -30,9 +30,9 @@ from flaredb.model.errors import (
     StoreNotMatch,
 )
 from flaredb.model.ids import StoreId
-from flaredb.raft import MessageType
+from flaredb.raft import Message, MessageType
 from flaredb.store.config import StoreConfig
-from flaredb.store.messages import RequestsReceived, SendRaft, Sync
+from flaredb.store.messages import RaftEnvelope, RaftReceived, RequestsReceived, SendRaft, Sync
 from tests.store.harness import CONFIG, Cluster, put, region
 
 LEFT = region(1, b"", b"m")
@@ -317,8 +317,22 @@ def test_too_large_write_and_full_queues_are_refused_with_the_setting(cluster: C
     small.drop = lambda envelope: True
     tokens = [small.send(node, LEFT, put(b"k", b"v")) for _ in range(3)]
     small.round()
-    assert isinstance(node.answers[tokens[2]], ServerIsBusy)
+    busy = node.answers[tokens[2]]
+    assert isinstance(busy, ServerIsBusy)
+    assert "raftstore.max-waiting-requests" in str(busy)
     assert node.answers.keys() & set(tokens[:2]) == set()
+
+
+def test_writes_beyond_the_bytes_that_may_wait_are_refused_with_the_setting() -> None:
+    small = Cluster([LEFT], config=StoreConfig(tick_ms=50, write_bytes_max=150))
+    node = small.await_leader(1)
+    small.drop = lambda envelope: True
+    first, second = (small.send(node, LEFT, put(b"k", b"x" * 100)) for _ in range(2))
+    small.round()
+    busy = node.answers[second]
+    assert isinstance(busy, ServerIsBusy)
+    assert "raftstore.max-waiting-writes-size = 150" in str(busy)
+    assert first not in node.answers
 
 
 def test_leader_change_is_reported_to_pd_at_once(cluster: Cluster) -> None:
@@ -327,3 +341,55 @@ def test_leader_change_is_reported_to_pd_at_once(cluster: Cluster) -> None:
     assert reports[0].leader == LEFT.peer_on(node.id)
     assert reports[0].term == node.store.peers[LEFT.id].term
     assert reports[0].approximate_size_bytes >= 1
+
+
+def test_an_answer_to_a_read_of_an_earlier_life_is_not_taken_for_a_new_one(cluster: Cluster) -> None:
+    """A follower asks the leader for a read index and dies; the late answer meets the first read of its next life."""
+    assert cluster.put(LEFT, b"a", b"old") is None
+    late: list[RaftEnvelope] = []
+
+    def hold_answers(envelope: RaftEnvelope) -> bool:
+        is_answer = envelope.message.msg_type is MessageType.MsgReadIndexResp
+        if is_answer and len(late) < 1:
+            late.append(envelope)
+        return is_answer
+
+    cluster.drop = hold_answers
+    cluster.send(cluster.nodes[StoreId(3)], LEFT, Get(0, b"a"), replica_read=True)
+    cluster.run_until(lambda: late)
+    cluster.crash(3)
+    follower = cluster.restart(3)
+    cluster.run_until(lambda: follower.store.peers[LEFT.id].node.raft.leader_id)
+    cluster.run_for(200)
+    cluster.drop = lambda envelope: envelope.to_store == follower.id
+    assert cluster.put(LEFT, b"a", b"new") is None
+    token = cluster.send(follower, LEFT, Get(0, b"a"), replica_read=True)
+    cluster.round()
+    follower.inbox.insert(0, RaftReceived(late))
+    cluster.drop = lambda envelope: False
+    cluster.run_until(lambda: token in follower.answers)
+    assert follower.answers[token] == b"new"
+
+
+def test_writes_lost_with_an_old_leadership_do_not_hide_those_of_the_next(cluster: Cluster) -> None:
+    """A cut-off leader's entries are replaced by fewer; leading again, it proposes at indexes it has used before."""
+    old = cluster.await_leader(1)
+    cluster.drop = lambda envelope: old.id in (envelope.from_store, envelope.to_store)
+    lost = []
+    for number in range(6):
+        lost.append(cluster.send(old, LEFT, put(b"lost", b"%d" % number)))
+        cluster.round()
+    others = [node for node in cluster.nodes.values() if node is not old]
+    cluster.run_until(lambda: any(node.store.peers[LEFT.id].is_leader for node in others))
+    cluster.drop = lambda envelope: False
+    cluster.run_until(lambda: not old.store.peers[LEFT.id].is_leader)
+    cluster.run_for(300)
+    old.store.peers[LEFT.id].node.raft.step(Message(MessageType.MsgTimeoutNow, term=old.store.peers[LEFT.id].term))
+    cluster.run_until(lambda: old.store.peers[LEFT.id].is_leader)
+    kept = [cluster.send(old, LEFT, put(b"kept", b"%d" % number)) for number in range(1)]
+    cluster.run_until(lambda: all(token in old.answers for token in kept), limit_ms=2_000)
+    assert [old.answers[token] for token in kept] == [None]
+    for number in range(8):
+        assert cluster.put(LEFT, b"later", b"%d" % number) is None
+    assert all(isinstance(old.answers[token], StaleCommand) for token in lost)
+    assert cluster.get(LEFT, b"lost") is None

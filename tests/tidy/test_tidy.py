@@ -29,6 +29,7 @@ NOT_IN_CORES = {
     "uuid": "chance is an argument (random.Random)",
 }
 LOGS = PACKAGE / "server" / "logs.py"
+LOG_EVENT = PACKAGE / "rpc" / "log_event.py"
 DOCUMENTED = ("model", "raft", "store", "pd")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -147,7 +148,7 @@ def _fields_used(file: Path) -> Iterator[tuple[str, str]]:
     own = {"level", "by", "seconds"}
     for call in calls(file):
         called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if called == "log_event" or (called == "log" and len(call.args) == 3 and file != LOGS):
+        if called == "log_event" or (called == "log" and len(call.args) == 3 and file not in (LOGS, LOG_EVENT)):
             yield from ((key.arg, place(file, key.value.lineno)) for key in call.keywords if key.arg)
         elif called == "_note":
             yield from (

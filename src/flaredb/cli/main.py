@@ -1,7 +1,8 @@
 """The ``flaredb`` command.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage or configuration, 70 a broken environment or invariant stopped a store,
-128 + n ended by signal n. Errors are one line on standard error: what is wrong and what to change.
+Exit codes: 0 done, 1 failure, 2 wrong usage or configuration, 65 state on disk is corrupt, 70 an invariant is broken,
+74 the storage engine failed, 128 + n ended by signal n. Errors are one line on standard error: what is wrong and what
+to change.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from flaredb import __version__
 from flaredb.cli.demo_command import demo
 from flaredb.cli.pd_command import pd
 from flaredb.cli.server_command import server
+from flaredb.cli.serving import CannotServe
 from flaredb.model.errors import ConfigError, FlareDBError
 
 EXIT_FAILURE = 1
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _complain(_usage_message(error), EXIT_USAGE)
     except ConfigError as error:
         code = _complain(str(error), EXIT_USAGE)
+    except CannotServe as error:
+        code = _complain(str(error), error.exit_status)
     except FlareDBError as error:
         code = _complain(str(error), EXIT_FAILURE)
     except OSError as error:

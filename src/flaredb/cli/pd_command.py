@@ -51,4 +51,4 @@ def pd(
     end_with_parent()
     from flaredb.server.pd_node import run_pd
 
-    return serve(run_pd, settings)
+    return serve(run_pd, settings, settings.data_path)

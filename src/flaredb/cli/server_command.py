@@ -61,4 +61,4 @@ def server(
     end_with_parent()
     from flaredb.server.main import run_store
 
-    return serve(run_store, settings)
+    return serve(run_store, settings, settings.storage.data_dir)

@@ -60,7 +60,9 @@ class WriteBatch(Protocol):
     An unknown column family raises `ValueError`.
     """
 
-    def put(self, cf: str, key: bytes, value: bytes) -> None: ...
+    def put(self, cf: str, key: bytes, value: bytes) -> None:
+        """Set `key`. Errors: ValueError for a key over `KEY_SIZE_BYTES_MAX`."""
+        ...
 
     def delete(self, cf: str, key: bytes) -> None:
         """Remove `key`; removing a missing key is allowed."""
@@ -84,7 +86,9 @@ class WriteBatch(Protocol):
         """Approximate size in bytes of keys and values, as a write-ahead log would hold them."""
         ...
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Forget all operations."""
+        ...
 
 
 class Reader(Protocol):
@@ -121,7 +125,9 @@ class Reader(Protocol):
 class Snapshot(Reader, Protocol):
     """One moment of the whole engine, over all column families, until closed. Closing twice is allowed."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what it pins; closing twice is allowed."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -156,7 +162,9 @@ class Engine(Reader, Protocol):
         """
         ...
 
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """This moment of all column families. Close it soon: it pins memory and files."""
+        ...
 
     def approximate_size_bytes(self, cf: str, start: bytes, end: bytes | None) -> int:
         """Estimated bytes stored in [start, end). Good for comparing regions, not for accounting."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from flaredb.rpc.log_event import log_event
+
 
 class Outage:
     """Whether one thing works, told to the log only when that changes."""
@@ -19,10 +21,12 @@ class Outage:
         """It does not work. Further failures are silent until ``recovered``."""
         if not self._is_out:
             self._is_out = True
-            self._log.warning("%s failed, trying again until it works: %s", self._what, reason)
+            log_event(
+                self._log, logging.WARNING, f"{self._what} failed, trying again until it works", error=str(reason)
+            )
 
     def recovered(self) -> None:
         """It works."""
         if self._is_out:
             self._is_out = False
-            self._log.info("%s works again", self._what)
+            log_event(self._log, logging.INFO, f"{self._what} works again")

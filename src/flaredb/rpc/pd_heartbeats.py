@@ -15,6 +15,7 @@ import grpc
 
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import ClusterId, RegionId
+from flaredb.rpc.log_event import log_event
 from flaredb.rpc.outage import Outage
 from flaredb.rpc.pd_errors import PdError, PdUnavailable, error_of_header, error_of_status
 from flaredb.wire.pd_convert import heartbeat_to_pb
@@ -142,15 +143,18 @@ class HeartbeatStream:
                 self._on_rejected(str(rejection))
             elif response.region_id and not self._order_was_logged:
                 self._order_was_logged = True
-                log.warning(
-                    "PD orders a change of region %d; this version does not carry out orders", response.region_id
+                log_event(
+                    log,
+                    logging.WARNING,
+                    "PD orders a change of a region; this version does not carry out orders",
+                    region_id=response.region_id,
                 )
 
     def _on_rejected(self, reason: str) -> None:
         self.rejected += 1
         if reason != self._last_rejection:
             self._last_rejection = reason
-            log.warning("%s", reason)
+            log_event(log, logging.WARNING, "PD refuses a region heartbeat", error=reason)
 
 
 def _reason_of_end(address: str, halves: list[asyncio.Task[None]]) -> PdError:

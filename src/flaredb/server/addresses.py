@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 from flaredb.model.errors import ConfigError
 
 ANY_HOST = ("", "0.0.0.0", "[::]")
@@ -39,3 +42,27 @@ def shifted(address: str, by: int, what: str) -> str:
     if port and port + by > 65535:
         raise ConfigError(f"{what}: the port after {address} by {by} does not exist; name the address yourself")
     return f"{host}:{port + by if port else 0}"
+
+
+def check_can_listen(address: str, setting: str) -> None:
+    """Try the port before gRPC does, which reports a failure in words of its own, on standard error.
+
+    Errors: ConfigError as ``listen_refusal``.
+    """
+    host, port = split_address(address, setting)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(where)
+    except OSError as error:
+        raise ConfigError(listen_refusal(address, setting, error)) from error
+
+
+def listen_refusal(address: str, setting: str, error: OSError) -> str:
+    """Why a process cannot listen on ``address``, and which setting to change."""
+    if error.errno == errno.EADDRINUSE:
+        return f"port in use: another process listens on {address}; stop it, or set {setting} to another port"
+    return f"cannot listen on {address}: {error.strerror or error}; change {setting}"

@@ -49,6 +49,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from flaredb.model.errors import ConfigError
+from flaredb.rpc.log_event import log_event as log_event
 from flaredb.server.log_format import LEVEL_NAMES, TRACE, JsonFormatter, TextFormatter
 
 LEVELS = {name.lower(): number for number, name in LEVEL_NAMES.items()}
@@ -94,12 +95,6 @@ def set_level(level: str) -> None:
     _check_choice("log.level", level, LEVELS)
     logging.getLogger(_OURS).setLevel(LEVELS[level])
     logging.getLogger().setLevel(max(LEVELS[level], logging.WARNING))
-
-
-def log_event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
-    """One line: what happened (constant text, so that it can be searched for) and its fields."""
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s", message, extra={"fields": fields}, stacklevel=2)
 
 
 class once_per:  # noqa: N801 - reads as a phrase where it is used

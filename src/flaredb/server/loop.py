@@ -93,6 +93,8 @@ class StoreLoop:
 
     def submit(self, item: Input) -> None:
         """Hand an input to the next step. What follows a stop is dropped."""
+        if self._is_stopped:
+            return
         self._inbox.append(item)
         if isinstance(item, RequestsReceived) and len(item.requests) == 1:
             self._pace.on_call(self._loop.time(), self.store.waiting_requests)
@@ -100,8 +102,9 @@ class StoreLoop:
             self._schedule()
 
     def stop(self) -> None:
-        """No further step. Syncs under way finish by themselves; their news is dropped."""
+        """No further step, and no further effect of this one. Syncs under way finish; their news is dropped."""
         self._is_stopped = True
+        self._inbox.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -127,6 +130,8 @@ class StoreLoop:
             effects = self.store.step(self._now_ms(), inputs)
             for effect in effects:
                 self._perform(effect)
+                if self._is_stopped:
+                    return
         except Exception as error:
             self.stop()
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)

@@ -24,7 +24,7 @@ from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.errors import ConfigError
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.rpc.pd import PdClient
-from flaredb.server.addresses import split_address
+from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
 from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
@@ -140,7 +140,7 @@ class StoreNode:
         try:
             await server.start()
         except OSError as error:
-            raise ConfigError(f"cannot listen on {host}:{port} (server.peer-addr): {error.strerror}") from error
+            raise ConfigError(listen_refusal(self.settings.peer_addr, "server.peer-addr", error)) from error
         self._closers.append(server.stop)
         self.peer_address = self.settings.server.advertise_peer_addr or f"{host}:{server.port}"
 
@@ -152,6 +152,7 @@ class StoreNode:
         )
         service = KvService(self.loop.submit, cluster_id, self.store_id, service_settings)
         health = HealthService("tikvpb.Tikv")
+        check_can_listen(settings.server.addr, "server.addr")
         try:
             server, port = make_server([service.handlers(), health.handlers()], settings.server.addr)
         except ConfigError as error:
@@ -286,6 +287,8 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         inflight_messages_max=raft.raft_max_inflight_msgs,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
+        requests_max=raft.max_waiting_requests,
+        write_bytes_max=raft.max_waiting_writes_size_bytes,
         region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,
         peer_down_ms=raft.max_peer_down_duration_ms,
     )

@@ -9,10 +9,10 @@ find out. Frames of BatchCommands bring many requests at once and never wait.
 from __future__ import annotations
 
 STEP_DISTANCE_SECONDS = 0.001
-CROWDED_CALLS = 4
+CROWDED_CALLS = 3
 """Calls waiting or arrived together from which on it pays to keep the distance."""
 
-CROWDED_SECONDS = 0.01
+CROWDED_SECONDS = 0.05
 """How long a crowd is believed in after it was last seen."""
 
 PROBE_INTERVAL_SECONDS = 0.02

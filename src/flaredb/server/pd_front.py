@@ -8,12 +8,12 @@ and whoever says nothing, is sent away.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from flaredb.model.errors import ConfigError
+from flaredb.server.addresses import listen_refusal
 from flaredb.server.logs import log_event
 
 HTTP2_START = b"PRI * HTTP/2.0\r\n"
@@ -67,7 +67,7 @@ class PdFront:
                 lambda: _Newcomer(self), host.strip("[]") or None, port, start_serving=False
             )
         except OSError as error:
-            raise ConfigError(_refusal(*self._where, error)) from error
+            raise ConfigError(listen_refusal(*self._where, error)) from error
         self._server = server
         return int(server.sockets[0].getsockname()[1])
 
@@ -77,7 +77,7 @@ class PdFront:
         try:
             await self._server.start_serving()
         except OSError as error:
-            raise ConfigError(_refusal(*self._where, error)) from error
+            raise ConfigError(listen_refusal(*self._where, error)) from error
 
     def stop_accepting(self) -> None:
         """Close the port; connections go on."""
@@ -226,9 +226,3 @@ def speaks_http(start: bytes) -> bool | None:
         if start[: len(wanted)] == wanted[: len(start)]:
             return True if len(start) >= len(wanted) else None
     return False
-
-
-def _refusal(address: str, setting: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port in use: another process listens on {address}; stop it, or set {setting} to another port"
-    return f"cannot listen on {address}: {error.strerror or error}; change {setting}"

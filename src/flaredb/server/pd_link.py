@@ -17,6 +17,7 @@ from flaredb.model.ids import StoreId
 from flaredb.model.region import Region
 from flaredb.rpc.outage import Outage
 from flaredb.rpc.pd import PdClient, PdError, PdStoreTombstone
+from flaredb.server.logs import log_event
 from flaredb.server.registration import first_regions, register
 from flaredb.server.store_addresses import StoreAddresses
 from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned
@@ -71,7 +72,7 @@ class PdLink:
         except PdError as error:
             if not error.retryable:
                 raise
-            log.warning("registration goes on in the background: %s", error)
+            log_event(log, logging.WARNING, "registration goes on in the background", error=str(error))
         self._spawn(self._bring_first_regions(created), "first regions")
         self._spawn(self._beat(), "store heartbeats")
         self._spawn(self._refresh_routes(), "routes")

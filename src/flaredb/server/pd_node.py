@@ -166,7 +166,7 @@ def _core_config(settings: PdSettings) -> PdConfig:
 
 def run_pd(settings: PdSettings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Errors: ConfigError, EngineError before serving."""
-    setup_logging(settings.log.level, settings.log.file.filename or None)
+    setup_logging(settings.log.level, settings.log.file.filename or None, settings.log.format)
     return run_until_told(_serve(settings))
 
 

@@ -93,8 +93,9 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     raft_max_size_per_msg_bytes: Positive = MIB
     raft_max_inflight_msgs: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 256
     raft_log_gc_tick_interval_ms: Positive = 3_000
-    raft_log_gc_threshold: Positive = 50
-    """Entries that all replicas hold before the log is compacted."""
+    raft_log_gc_threshold: Positive = 1_024
+    """Entries that all replicas hold before the log is compacted. TiKV's default is 50; here each compaction costs an
+    entry of its own and a range deletion in the loop that serves all regions, so it is done less often."""
 
     pd_heartbeat_tick_interval_ms: Positive = 60_000
     """Between two reports of a region by its leader, without a change to report."""
@@ -105,6 +106,12 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
 
     messages_per_tick: Positive = 4_096
     """Inputs that one step takes at most."""
+
+    max_waiting_requests: Positive = 100_000
+    """Requests that wait in this store; one more is answered ServerIsBusy. No setting of TiKV's."""
+
+    max_waiting_writes_size_bytes: Positive = 256 * MIB
+    """Bytes of writes that wait in this store; more are answered ServerIsBusy. No setting of TiKV's."""
 
     @property
     def election_timeout_ticks_min(self) -> int:
@@ -135,6 +142,12 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
             )
+        if self.max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
+            yield (
+                f"raftstore.max-waiting-writes-size = {self.max_waiting_writes_size_bytes} bytes must not be less than "
+                f"raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes: a write of that size would "
+                "always be refused"
+            )
 
 
 class RocksSettings(Section, frozen=True, kw_only=True):
@@ -145,6 +158,9 @@ class RocksSettings(Section, frozen=True, kw_only=True):
     """-1: no bound of RocksDB's own."""
 
     write_buffer_size_bytes: Positive = 64 * MIB
+    """All memtables of all column families together; reaching it flushes the largest. In TiKV the key of this name
+    belongs to one column family."""
+
     block_cache_size_bytes: Positive = 64 * MIB
 
 

@@ -7,13 +7,12 @@ while a thread loads it; a store that nobody asks never pays.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flaredb.model.errors import ConfigError
-from flaredb.server.addresses import split_address
+from flaredb.server.addresses import listen_refusal, split_address
 from flaredb.server.counters import Counters
 from flaredb.server.logs import log_event
 
@@ -136,11 +135,5 @@ async def _listen(host: str, port: int, address: str, setting: str) -> socket.so
             listener.close()
             raise
     except OSError as error:
-        raise ConfigError(_refusal(address, setting, error)) from error
+        raise ConfigError(listen_refusal(address, setting, error)) from error
     return listener
-
-
-def _refusal(address: str, setting: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port in use: another process listens on {address}; stop it, or set {setting} to another port"
-    return f"cannot listen on {address}: {error.strerror or error}; change {setting}"

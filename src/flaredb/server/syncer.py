@@ -34,7 +34,10 @@ def measure_sync_seconds(engine: Engine) -> float:
 
 
 class Syncer:
-    """At most one sync is under way; a later one covers all sequences asked for meanwhile."""
+    """At most one sync is under way; a later one covers all sequences asked for meanwhile.
+
+    A failure is final: what the disk holds is unknown then, and a later success would prove nothing.
+    """
 
     def __init__(self, engine: Engine, inline: bool, durations: Histogram) -> None:
         self.is_inline = inline
@@ -44,13 +47,19 @@ class Syncer:
         self._thread = None if inline else ThreadPoolExecutor(1, "flaredb-sync")
         self._wanted = 0
         self._is_busy = False
+        self._is_closed = False
+        self._error: Exception | None = None
 
     def sync(self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
         """Make everything written so far durable, then call ``done(sequence)`` on the loop's thread."""
+        if self._error is not None:
+            failed(self._error)
+            return
         if self._thread is None:
             try:
                 self._timed_sync()
             except EngineError as error:
+                self._error = error
                 failed(error)
             else:
                 done(sequence)
@@ -60,7 +69,8 @@ class Syncer:
             self._begin(done, failed)
 
     def close(self) -> None:
-        """Wait for a sync under way."""
+        """Wait for a sync under way; none begins any more."""
+        self._is_closed = True
         if self._thread is not None:
             self._thread.shutdown(wait=True)
 
@@ -86,8 +96,9 @@ class Syncer:
         self._is_busy = False
         error = finished.exception()
         if error is not None:
-            failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+            self._error = error if isinstance(error, Exception) else RuntimeError(str(error))
+            failed(self._error)
             return
         done(sequence)
-        if self._wanted > sequence:
+        if self._wanted > sequence and not self._is_closed:
             self._begin(done, failed)

@@ -91,15 +91,15 @@ class Applier:
         peer.node.advance_apply_to(peer.applied_index)
 
     def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
-        """The proposal that became this entry; those that another leader's entries replaced are answered."""
-        proposals = peer.proposals
-        while proposals and proposals[0].index <= entry.index:
-            proposal = proposals.popleft()
-            if proposal.index == entry.index and proposal.term == entry.term:
-                return proposal
+        """The proposal that became this entry; others made for its index lost it to this one and are answered."""
+        found = None
+        for proposal in peer.proposals.pop(entry.index, ()):
+            if proposal.term == entry.term:
+                found = proposal
+                continue
             for request in proposal.requests:
                 self._answer(request, StaleCommand())
-        return None
+        return found
 
     def _apply_entry(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
         assert entry.entry_type is EntryType.EntryNormal, "membership changes are not proposed by this version"

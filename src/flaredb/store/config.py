@@ -49,10 +49,10 @@ class StoreConfig:
     """After this the fate of a proposed write is reported as unknown."""
 
     requests_max: int = 100_000
-    """Requests waiting in this store; beyond it ServerIsBusy."""
+    """raftstore.max-waiting-requests: requests waiting in this store; beyond it ServerIsBusy."""
 
     write_bytes_max: int = 256 * MIB
-    """Bytes of writes waiting in this store; beyond it ServerIsBusy."""
+    """raftstore.max-waiting-writes-size: bytes of writes waiting in this store; beyond it ServerIsBusy."""
 
     scan_slice_rows: int = 1024
     """Rows of a long scan read per step."""

@@ -15,15 +15,12 @@ from flaredb.model.region import Region
 from flaredb.raft import Config, Message, RawNode, StateRole
 from flaredb.store.config import StoreConfig
 from flaredb.store.raft_storage import RaftStorage
-from flaredb.store.reads import ReadQueue
+from flaredb.store.read_queue import ReadQueue
 
 
 @dataclass(slots=True)
 class Proposal:
-    """An entry that this peer proposed and whose requests wait for its fate.
-
-    Invariant: proposals of a peer are in ascending (term, index) order.
-    """
+    """An entry that this peer proposed and whose requests wait for its fate: decided when its index is applied."""
 
     index: int
     term: int
@@ -119,8 +116,9 @@ class Peer:
         self.writes: list[Request] = []
         """Writes of this step, to be proposed at its end."""
         self.writes_bytes = 0
-        self.proposals: deque[Proposal] = deque()
-        self.reads = ReadQueue()
+        self.proposals: dict[int, list[Proposal]] = {}
+        """By index, all above the applied one; several for one index if this peer led in several terms."""
+        self.reads = ReadQueue(rng.getrandbits(64))
         self.parked: list[Request] = []
         """Requests that wait for a leader to be known."""
         self.unsynced: deque[Unsynced] = deque()

@@ -7,46 +7,10 @@ to the first can never pass for the second (etcd issue 20418).
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from flaredb.model.commands import Request
 from flaredb.raft import ReadState
-
-if TYPE_CHECKING:
-    from flaredb.store.peer import Peer
-
-
-@dataclass(slots=True)
-class Round:
-    """One ReadIndex round under way."""
-
-    name: bytes
-    started_ms: int
-    requests: list[Request]
-
-
-class ReadQueue:
-    """Invariant: a request is in exactly one of waiting, round and confirmed."""
-
-    __slots__ = ("_count", "confirmed", "round", "waiting")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self.waiting: list[Request] = []
-        self.round: Round | None = None
-        self.confirmed: deque[tuple[int, list[Request]]] = deque()
-        """(index, reads) that wait until the index is applied; indexes ascend."""
-
-    def next_name(self) -> bytes:
-        """A name no earlier round of this peer's process had."""
-        self._count += 1
-        return self._count.to_bytes(8, "big")
-
-    def is_idle(self) -> bool:
-        """True when no read waits."""
-        return not (self.waiting or self.round or self.confirmed)
+from flaredb.store.peer import Peer
+from flaredb.store.read_queue import Round
 
 
 def start_round(peer: Peer, now_ms: int) -> bool:

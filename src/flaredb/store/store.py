@@ -223,11 +223,17 @@ class Store:
             return
         size_bytes = request.command.size_bytes if isinstance(request.command, Write) else 0
         if self.waiting_requests >= self.config.requests_max:
-            reason = f"{self.config.requests_max} requests are waiting in store {self.store_id}"
+            reason = (
+                f"{self.waiting_requests} requests wait in store {self.store_id}, which is all that "
+                "raftstore.max-waiting-requests allows"
+            )
             self._reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
             return
         if size_bytes and self.waiting_write_bytes + size_bytes > self.config.write_bytes_max:
-            reason = f"{self.waiting_write_bytes} bytes of writes are waiting in store {self.store_id}"
+            reason = (
+                f"{self.waiting_write_bytes} bytes of writes wait in store {self.store_id}; with {size_bytes} more they"
+                f" exceed raftstore.max-waiting-writes-size = {self.config.write_bytes_max}"
+            )
             self._reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
             return
         self.waiting_requests += 1
@@ -448,12 +454,12 @@ class Store:
         limit_ms = self._now_ms - self.config.write_timeout_ms
         if peer.split is not None and peer.split.asked_ms <= limit_ms:
             self._give_up_split(peer, ServerIsBusy("PD granted no ids for a split in time", BUSY_BACKOFF_MS))
-        for proposal in peer.proposals:
-            if proposal.proposed_ms > limit_ms:
-                break
-            for request in proposal.requests:
-                self._answer(request, UndeterminedResult(peer.region.id, self.config.write_timeout_ms))
-            proposal.requests = []
+        for proposals in peer.proposals.values():
+            for proposal in proposals:
+                if proposal.requests and proposal.proposed_ms <= limit_ms:
+                    for request in proposal.requests:
+                        self._answer(request, UndeterminedResult(peer.region.id, self.config.write_timeout_ms))
+                    proposal.requests = []
 
     def _refuse_late(self, held: list[Request]) -> list[Request]:
         kept = []

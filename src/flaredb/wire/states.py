@@ -109,7 +109,10 @@ def encode_region(region: Region) -> bytes:
 def decode_region(data: bytes) -> Region:
     """Errors: StateCorrupted."""
     record = _load(data, _Region)
-    peers = tuple(Peer(PeerId(peer), StoreId(store), PeerRole(role)) for peer, store, role in record.peers)
+    try:
+        peers = tuple(Peer(PeerId(peer), StoreId(store), PeerRole(role)) for peer, store, role in record.peers)
+    except ValueError as error:
+        raise StateCorrupted(f"region record {record.id}: {error}") from error
     epoch = RegionEpoch(version=record.version, conf_ver=record.conf_ver)
     return Region(RegionId(record.id), record.start_key, record.end_key, epoch, peers)
 
@@ -128,4 +131,7 @@ def decode_log_entry(index: int, value: bytes) -> Entry:
     if len(value) < _LOG_HEADER.size:
         raise StateCorrupted(f"log entry {index} has {len(value)} bytes, its header alone needs {_LOG_HEADER.size}")
     term, kind = _LOG_HEADER.unpack_from(value)
-    return Entry(EntryType(kind), term, index, value[_LOG_HEADER.size :])
+    try:
+        return Entry(EntryType(kind), term, index, value[_LOG_HEADER.size :])
+    except ValueError as error:
+        raise StateCorrupted(f"log entry {index}: {error}") from error

@@ -108,7 +108,8 @@ def propose_split(config: StoreConfig, peer: Peer, ids: Sequence[SplitIds], now_
     except ProposalDropped as error:
         raise StaleCommand() from error
     index = peer.node.raft.raft_log.last_index()
-    peer.proposals.append(Proposal(index, peer.term, region.epoch.version, now_ms, [], [request]))
+    proposal = Proposal(index, peer.term, region.epoch.version, now_ms, [], [request])
+    peer.proposals.setdefault(index, []).append(proposal)
     peer.split.is_proposed = True
 
 

@@ -61,5 +61,6 @@ def _propose(peer: Peer, requests: list[Request], now_ms: int) -> bool:
     except ProposalDropped:
         return False
     index = peer.node.raft.raft_log.last_index()
-    peer.proposals.append(Proposal(index, peer.term, version, now_ms, operations, requests))
+    proposal = Proposal(index, peer.term, version, now_ms, operations, requests)
+    peer.proposals.setdefault(index, []).append(proposal)
     return True

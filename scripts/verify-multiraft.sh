@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs what proves many Raft groups on one store: the store core's tests, the multi-region tests on real processes, and
+# a real cluster that loads data, loses a leader and goes on. Creates the virtual environment if there is none.
+# Prints one line per part; exits with 1 if any part failed. Logs of failed parts are shown and kept.
+set -u -o pipefail
+cd "$(dirname "$0")/.."
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/verify-multiraft.XXXXXX")
+failures=0
+
+part() { # part NAME COMMAND...: one line, and the end of the log if the command failed
+    local name=$1 log="$logs/${1// /-}.log" begun=$SECONDS result=ok
+    shift
+    "$@" >"$log" 2>&1 || result=FAILED
+    printf '%-28s %-6s %4d s   %s\n' "$name" "$result" "$((SECONDS - begun))" "$(summary "$log")"
+    if [ "$result" = FAILED ]; then
+        failures=$((failures + 1))
+        tail -n 40 "$log" | sed 's/^/    /'
+    fi
+}
+
+summary() { # what the log says of the tests that passed, and of the pause after a SIGKILL
+    grep -aE 'SIGKILL of the leader|[0-9]+ (passed|failed)' "$1" | sed -E 's/^[ =]+|[ =]+$//g' | paste -sd';' || true
+}
+
+# The stamp file is what make holds to be the installation.
+part "environment" make .venv/.installed
+if [ "$failures" -eq 0 ]; then
+    part "store core" .venv/bin/python -m pytest -q tests/store
+    part "regions on real processes" .venv/bin/python -m pytest -q tests/integration/test_multi_region.py
+    part "demo with a killed leader" .venv/bin/flaredb demo --tour
+fi
+
+if [ "$failures" -gt 0 ]; then
+    echo "$failures of the parts failed; logs are in $logs"
+    exit 1
+fi
+rm -rf "$logs"
+echo "all parts passed"

@@ -1,0 +1,41 @@
+"""The reads of one region that wait: for a ReadIndex round, in the one under way, or for its index to be applied."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from flaredb.model.commands import Request
+
+
+@dataclass(slots=True)
+class Round:
+    """One ReadIndex round under way."""
+
+    name: bytes
+    started_ms: int
+    requests: list[Request]
+
+
+class ReadQueue:
+    """Invariant: a request is in exactly one of waiting, round and confirmed."""
+
+    __slots__ = ("_count", "_life", "confirmed", "round", "waiting")
+
+    def __init__(self, life: int) -> None:
+        """``life`` is a random 64-bit number: it tells the rounds of this process from those of an earlier one."""
+        self._life = life.to_bytes(8, "big")
+        self._count = 0
+        self.waiting: list[Request] = []
+        self.round: Round | None = None
+        self.confirmed: deque[tuple[int, list[Request]]] = deque()
+        """(index, reads) that wait until the index is applied; indexes ascend."""
+
+    def next_name(self) -> bytes:
+        """A name no earlier round of this peer had, in this process or before it."""
+        self._count += 1
+        return self._life + self._count.to_bytes(8, "big")
+
+    def is_idle(self) -> bool:
+        """True when no read waits."""
+        return not (self.waiting or self.round or self.confirmed)

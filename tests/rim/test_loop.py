@@ -1,0 +1,360 @@
+"""The loop around the store core: batches, timers, answers, and stopping for good."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from flaredb.model.cluster import RegionHeartbeat
+from flaredb.model.commands import Get, Request
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.region import INITIAL_EPOCH, Peer, Region
+from flaredb.server.counters import Histogram
+from flaredb.server.loop import EXIT_INVARIANT_BROKEN, StoreLoop
+from flaredb.store.messages import (
+    Effect,
+    Fatal,
+    HeartbeatsWanted,
+    Input,
+    Note,
+    RefreshRoutes,
+    Reply,
+    ReportRegion,
+    RequestsReceived,
+    SendRaft,
+    StoreReached,
+    Sync,
+    SyncDone,
+)
+from tests.rim.fake_pd import eventually
+
+REGION = Region(RegionId(7), b"", b"", INITIAL_EPOCH, (Peer(PeerId(11), StoreId(1)),))
+HEARTBEAT = RegionHeartbeat(REGION, REGION.peers[0], 5)
+
+
+class FakeStore:
+    """Notes what each step is given; ``answer`` decides what it asks for."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, list[Input]]] = []
+        self.answer: Callable[[list[Input]], list[Effect]] = lambda inputs: []
+        self.waiting_requests = 0
+        self.works_left = 0
+        self.deadline_ms = 10**9
+
+    def step(self, now_ms: int, inputs: list[Input]) -> list[Effect]:
+        self.steps.append((now_ms, list(inputs)))
+        self.works_left = max(self.works_left - 1, 0)
+        return self.answer(list(inputs))
+
+    def has_work(self) -> bool:
+        return self.works_left > 0
+
+    def next_deadline_ms(self) -> int:
+        return self.deadline_ms
+
+    @property
+    def inputs(self) -> list[Input]:
+        return [item for _, inputs in self.steps for item in inputs]
+
+
+class FakeSyncer:
+    """Syncs when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, Callable[[int], None], Callable[[Exception], None]]] = []
+        self.error: Exception | None = None
+
+    def sync(self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
+        self.asked.append((sequence, done, failed))
+        if self.error is not None:
+            failed(self.error)
+
+
+class FakeRim:
+    """Everything that left, in order."""
+
+    def __init__(self) -> None:
+        self.left: list[tuple[str, Any]] = []
+
+    def send_raft(self, to_store: StoreId, envelopes: list[Any]) -> None:
+        self.left.append(("send", to_store))
+
+    def report_region(self, heartbeat: RegionHeartbeat) -> None:
+        self.left.append(("report", heartbeat))
+
+    def refresh_routes(self) -> None:
+        self.left.append(("refresh", None))
+
+    def note(self, note: Note) -> None:
+        self.left.append(("note", note.event))
+
+    def fatal(self, reason: str, exit_status: int) -> None:
+        self.left.append(("fatal", (reason, exit_status)))
+
+
+class FakeSink:
+    """Notes answers and flushes in one list, shared by all sinks of a test."""
+
+    def __init__(self, name: str, seen: list[tuple[Any, ...]]) -> None:
+        self._name = name
+        self._seen = seen
+
+    def answer(self, slot: int, result: Any) -> None:
+        self._seen.append((self._name, slot, result))
+
+    def flush(self) -> None:
+        self._seen.append((self._name, "flush"))
+
+
+class Rig:
+    """A loop between fakes, with a clock of its own."""
+
+    def __init__(self, inputs_per_step: int = 100) -> None:
+        self.store = FakeStore()
+        self.syncer = FakeSyncer()
+        self.rim = FakeRim()
+        self.durations = Histogram()
+        self.now_ms = 0
+        store: Any = self.store
+        syncer: Any = self.syncer
+        self.loop = StoreLoop(store, syncer, self.rim, inputs_per_step, self.durations, lambda: self.now_ms)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    made.loop.start()
+    await eventually(lambda: made.store.steps)
+    made.store.steps.clear()
+    yield made
+    made.loop.stop()
+
+
+def reached(number: int) -> StoreReached:
+    return StoreReached(StoreId(number))
+
+
+async def turn(times: int = 5) -> None:
+    """Let everything that is ready to run do so."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def test_inputs_of_one_turn_share_a_step_in_their_order(rig: Rig) -> None:
+    for number in range(5):
+        rig.loop.submit(reached(number))
+    assert rig.store.steps == []
+    await turn()
+    assert rig.store.steps == [(0, [reached(number) for number in range(5)])]
+
+
+async def test_step_takes_a_bounded_number_of_inputs() -> None:
+    rig = Rig(inputs_per_step=3)
+    for number in range(8):
+        rig.loop.submit(reached(number))
+    await eventually(lambda: len(rig.store.inputs) == 8)
+    rig.loop.stop()
+    assert [len(inputs) for _, inputs in rig.store.steps] == [3, 3, 2]
+    assert rig.store.inputs == [reached(number) for number in range(8)]
+
+
+async def test_others_get_a_turn_between_the_steps_of_a_long_queue() -> None:
+    rig = Rig(inputs_per_step=1)
+    for number in range(3):
+        rig.loop.submit(reached(number))
+    steps_when_run: list[int] = []
+    rig.store.answer = lambda inputs: (
+        asyncio.get_running_loop().call_soon(  # type: ignore[func-returns-value]
+            lambda: steps_when_run.append(len(rig.store.steps))
+        )
+        and []
+    )  # type: ignore[assignment]
+    await eventually(lambda: len(steps_when_run) == 3)
+    rig.loop.stop()
+    assert steps_when_run == [1, 2, 3]
+
+
+async def test_step_is_repeated_while_the_store_has_work(rig: Rig) -> None:
+    rig.store.works_left = 4
+    rig.loop.submit(reached(1))
+    await eventually(lambda: rig.store.works_left == 0)
+    await turn()
+    assert [len(inputs) for _, inputs in rig.store.steps] == [1, 0, 0, 0]
+
+
+async def test_step_runs_at_the_deadline_without_inputs(rig: Rig) -> None:
+    rig.store.deadline_ms = 20
+    rig.loop.submit(reached(1))
+    await turn()
+    assert len(rig.store.steps) == 1
+    rig.now_ms, rig.store.deadline_ms = 20, 10**9
+    await eventually(lambda: len(rig.store.steps) == 2)
+    assert rig.store.steps[1] == (20, [])
+
+
+async def test_input_before_the_deadline_moves_it(rig: Rig) -> None:
+    """One timer at most: the deadline of the last step is the one that counts."""
+    rig.store.deadline_ms = 30
+    rig.loop.submit(reached(1))
+    await turn()
+    rig.store.deadline_ms = 10**9
+    rig.loop.submit(reached(2))
+    await turn()
+    assert len(rig.store.steps) == 2
+    woken = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.06, woken.set)
+    await woken.wait()
+    assert len(rig.store.steps) == 2
+
+
+async def test_answers_of_a_step_are_delivered_and_each_sink_flushed_once(rig: Rig) -> None:
+    seen: list[tuple[Any, ...]] = []
+    frame, call = FakeSink("frame", seen), FakeSink("call", seen)
+    rig.store.answer = lambda inputs: [Reply([((frame, 1), b"x"), ((call, 9), None), ((frame, 2), b"y")])]
+    rig.loop.submit(RequestsReceived([]))
+    await turn()
+    assert seen == [("frame", 1, b"x"), ("call", 9, None), ("frame", 2, b"y"), ("frame", "flush"), ("call", "flush")]
+
+
+async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [
+        SendRaft(StoreId(2), []),
+        Sync(4),
+        ReportRegion(HEARTBEAT),
+        RefreshRoutes(),
+        Note("leader changed"),
+        SendRaft(StoreId(3), []),
+    ]
+    rig.loop.submit(HeartbeatsWanted())
+    await turn()
+    assert rig.rim.left == [
+        ("send", 2),
+        ("report", HEARTBEAT),
+        ("refresh", None),
+        ("note", "leader changed"),
+        ("send", 3),
+    ]
+    assert [sequence for sequence, _, _ in rig.syncer.asked] == [4]
+
+
+async def test_sync_that_is_done_is_told_to_the_next_step(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [] if any(isinstance(item, SyncDone) for item in inputs) else [Sync(4)]
+    rig.loop.submit(reached(1))
+    await turn()
+    sequence, done, _ = rig.syncer.asked[0]
+    done(sequence)
+    await turn()
+    assert rig.store.inputs == [reached(1), SyncDone(4)]
+
+
+async def test_every_step_is_measured(rig: Rig) -> None:
+    before = rig.durations.count
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.durations.count == before + 1
+
+
+# ------------------------------------------------ stopping
+
+
+async def test_nothing_leaves_after_a_fatal_effect(rig: Rig) -> None:
+    seen: list[tuple[Any, ...]] = []
+    rig.store.answer = lambda inputs: [
+        Fatal("the disk is full", 74),
+        SendRaft(StoreId(2), []),
+        Reply([((FakeSink("call", seen), 1), b"promise")]),
+    ]
+    rig.loop.submit(reached(1))
+    rig.loop.submit(reached(2))
+    await turn()
+    rig.loop.submit(reached(3))
+    await turn()
+    assert rig.rim.left == [("fatal", ("the disk is full", 74))]
+    assert seen == []
+    assert len(rig.store.steps) == 1
+
+
+async def test_nothing_leaves_after_a_sync_that_failed_in_line(rig: Rig) -> None:
+    rig.syncer.error = OSError("input/output error")
+    rig.store.answer = lambda inputs: [SendRaft(StoreId(2), []), Sync(1), SendRaft(StoreId(3), [])]
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.rim.left == [
+        ("send", 2),
+        ("fatal", ("the storage engine failed to sync: input/output error", 74)),
+    ]
+
+
+async def test_sync_that_fails_later_stops_the_process(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [Sync(1)]
+    rig.loop.submit(reached(1))
+    await turn()
+    rig.syncer.asked[0][2](OSError("input/output error"))
+    rig.loop.submit(reached(2))
+    await turn()
+    assert [kind for kind, _ in rig.rim.left] == ["fatal"]
+    assert len(rig.store.steps) == 1
+
+
+async def test_broken_invariant_stops_the_process(rig: Rig) -> None:
+    """A store that has lost its way must not answer anybody; the trace goes to the event loop's handler."""
+    traces: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: traces.append(context["exception"]))
+
+    def break_down(inputs: list[Input]) -> list[Effect]:
+        raise AssertionError("applied index went back")
+
+    rig.store.answer = break_down
+    rig.loop.submit(reached(1))
+    await turn()
+    rig.loop.submit(reached(2))
+    await turn()
+    reason = "an invariant is broken: AssertionError: applied index went back"
+    assert rig.rim.left == [("fatal", (reason, EXIT_INVARIANT_BROKEN))]
+    assert [str(error) for error in traces] == ["applied index went back"]
+    assert len(rig.store.steps) == 1
+
+
+async def test_stopped_loop_takes_no_step_and_keeps_nothing(rig: Rig) -> None:
+    rig.store.deadline_ms = 1
+    rig.loop.submit(reached(1))
+    await turn()
+    steps = len(rig.store.steps)
+    rig.loop.submit(reached(2))
+    rig.loop.stop()
+    sink = FakeSink("call", [])
+    kept = weakref.ref(sink)
+    rig.loop.submit(RequestsReceived([Request((sink, 1), Get(0, b"k"), RegionId(7), 1, PeerId(11), StoreId(1))]))
+    del sink
+    rig.now_ms = 5
+    woken = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, woken.set)
+    await woken.wait()
+    assert len(rig.store.steps) == steps
+    assert kept() is None
+
+
+# ------------------------------------------------ unary calls under load
+
+
+async def test_calls_in_a_crowd_share_a_step(rig: Rig) -> None:
+    """With others waiting, a step keeps a distance, so that calls which arrive one per turn are taken together."""
+    rig.store.waiting_requests = 50
+    for count in range(200):
+        request = Request((None, count), Get(0, b"k"), RegionId(7), 1, PeerId(11), StoreId(1))
+        rig.loop.submit(RequestsReceived([request]))
+        await asyncio.sleep(0)
+    await eventually(lambda: len(rig.store.inputs) == 200)
+    assert len(rig.store.steps) < 100
+
+
+async def test_lone_call_does_not_wait(rig: Rig) -> None:
+    request = Request((None, 1), Get(0, b"k"), RegionId(7), 1, PeerId(11), StoreId(1))
+    rig.loop.submit(RequestsReceived([request]))
+    await turn(2)
+    assert len(rig.store.steps) == 1
