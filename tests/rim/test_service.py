@@ -197,7 +197,7 @@ async def test_what_is_not_built_says_so() -> None:
             error = await rig.error(name)
             assert error.code() == grpc.StatusCode.UNIMPLEMENTED, name
             assert (error.details() or "").startswith(f"{name} is not built"), name
-    assert {"KvGet", "KVPessimisticRollback", "Coprocessor", "SplitRegion", "UnsafeDestroyRange"} <= set(NOT_BUILT)
+    assert {"KvGet", "KVPessimisticRollback", "Coprocessor", "UnsafeDestroyRange"} <= set(NOT_BUILT)
 
 
 async def test_streams_that_are_not_built_say_so() -> None:
