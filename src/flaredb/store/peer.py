@@ -42,6 +42,9 @@ class SplitUnderWay:
     is_proposed: bool = False
     """True once the log has it: then its request is also in the proposals, which answer it."""
 
+    pieces: tuple[tuple[int, int], ...] = ()
+    """(bytes, keys) of each result, if a split check has counted them; used here only, never replicated."""
+
 
 @dataclass(slots=True)
 class Traffic:

@@ -64,6 +64,9 @@ class CheckDone:
     is_whole: bool
     """False: there were cuts enough before the end, and the sizes are those of the part that was read."""
 
+    pieces: tuple[tuple[int, int], ...] = ()
+    """(bytes, keys) of what each cut ends and of what follows the last; empty if that is not known."""
+
 
 class Cutter:
     """Takes rows in key order and decides where pieces begin.
@@ -71,13 +74,14 @@ class Cutter:
     Invariants: ``cuts`` ascend strictly; each is the key of a row that is not the first.
     """
 
-    __slots__ = ("_config", "_last_key", "_piece_bytes", "_piece_keys", "cuts", "key_count", "size_bytes")
+    __slots__ = ("_config", "_last_key", "_piece_bytes", "_piece_keys", "_pieces", "cuts", "key_count", "size_bytes")
 
     def __init__(self, config: StoreConfig) -> None:
         self._config = config
         self._last_key: bytes | None = None
         self._piece_bytes = 0
         self._piece_keys = 0
+        self._pieces: list[tuple[int, int]] = []
         self.cuts: list[bytes] = []
         self.size_bytes = 0
         self.key_count = 0
@@ -90,6 +94,7 @@ class Cutter:
                 if len(self.cuts) == config.batch_split_limit:
                     return False
                 self.cuts.append(key)
+                self._pieces.append((self._piece_bytes, self._piece_keys))
                 self._piece_bytes = self._piece_keys = 0
             self._last_key = key
             self._piece_keys += 1
@@ -97,6 +102,12 @@ class Cutter:
         self._piece_bytes += size_bytes
         self.size_bytes += size_bytes
         return True
+
+    def pieces(self, cut_count: int) -> tuple[tuple[int, int], ...]:
+        """(bytes, keys) of the pieces that the first ``cut_count`` cuts make, once all rows are taken."""
+        before = self._pieces[:cut_count]
+        last_bytes = self.size_bytes - sum(size_bytes for size_bytes, _ in before)
+        return (*before, (last_bytes, self.key_count - sum(keys for _, keys in before)))
 
     def finish(self) -> tuple[bytes, ...]:
         """The cuts, once all rows are taken: none for a region within its maximum, and no last piece that is so
@@ -138,12 +149,13 @@ class SplitChecks:
         """True while a region is being read."""
         return bool(self._jobs)
 
-    def start(self, peer: Peer) -> None:
-        """Read a region when its turn comes, unless it is waiting for that already."""
-        if peer.region.id not in self._queued:
-            self._queued.add(peer.region.id)
-            self._jobs.append(_Job(peer.region, Cutter(self._config), cursor=peer.region.start_key))
-            peer.grown_bytes = 0
+    def start(self, region: Region) -> bool:
+        """Read a region when its turn comes; False if it waits for that already."""
+        if region.id in self._queued:
+            return False
+        self._queued.add(region.id)
+        self._jobs.append(_Job(region, Cutter(self._config), cursor=region.start_key))
+        return True
 
     def run_slice(self) -> CheckDone | None:
         """Read one slice; the outcome, if it was a region's last."""
@@ -160,7 +172,8 @@ class SplitChecks:
         job.snapshot.close()
         cutter = job.cutter
         keys = cutter.finish() if state else tuple(cutter.cuts)
-        return CheckDone(job.region, keys, cutter.size_bytes, cutter.key_count, is_whole=state)
+        pieces = cutter.pieces(len(keys)) if state else ()
+        return CheckDone(job.region, keys, cutter.size_bytes, cutter.key_count, state, pieces)
 
     def close(self) -> None:
         """Let go of the snapshot."""

@@ -354,6 +354,8 @@ class Store:
             epoch = peer.region.epoch
             wanted = SplitRequested(None, peer.region.id, epoch.version, epoch.conf_ver, done.keys, "size")
             self._on_split_requested(wanted)
+            if peer.split is not None and not peer.split.is_proposed:
+                peer.split.pieces = done.pieces
 
     # ------------------------------------------------ stores and regions
 
@@ -432,8 +434,8 @@ class Store:
         if self._now_ms >= self._next_split_check_ms:
             self._next_split_check_ms = self._now_ms + self.config.split_region_check_tick_interval_ms
             for peer in self.peers.values():
-                if outgrown(self.config, peer):
-                    self._split_checks.start(peer)
+                if outgrown(self.config, peer) and self._split_checks.start(peer.region):
+                    peer.grown_bytes = 0
 
     def _expire_if_due(self) -> None:
         """Refuse what has waited too long. Looked at a few times a second, and only while something waits."""

@@ -171,19 +171,26 @@ def on_split_applied(
 ) -> None:
     """Replace the parent in the region map and register the newcomers; ``add_peer(region, campaigns)`` makes a peer.
 
-    Pre: the batch that apply_split staged is written. Sizes are shared out evenly; the next split check corrects them.
+    Pre: the batch that apply_split staged is written.
     """
     parent, results = applied.parent, applied.results
+    sizes = _sizes_of_results(parent, len(results))
     regions.remove(applied.before)
     regions.insert(results[-1])
     parent.split = None
-    parent.approximate_size_bytes //= len(results)
-    parent.approximate_keys //= len(results)
-    parent.grown_bytes = config.region_split_size_bytes
-    for region in results[:-1]:
-        newcomer = add_peer(region, parent.is_leader)
-        newcomer.approximate_size_bytes = parent.approximate_size_bytes
-        newcomer.approximate_keys = parent.approximate_keys
-        newcomer.grown_bytes = parent.grown_bytes
+    peers = [*(add_peer(region, parent.is_leader) for region in results[:-1]), parent]
+    for peer, (size_bytes, keys) in zip(peers, sizes, strict=True):
+        peer.approximate_size_bytes, peer.approximate_keys = size_bytes, keys
+        peer.grown_bytes = config.region_split_size_bytes
     # Followers would hear of the commit with the next write or heartbeat only; the newcomers need them to apply it now.
     parent.node.ping()
+
+
+def _sizes_of_results(parent: Peer, count: int) -> list[tuple[int, int]]:
+    """(bytes, keys) of each result: as counted by the check that wanted the split, and what was written since shared
+    out evenly; without a check, everything evenly.
+    """
+    counted = parent.split.pieces if parent.split is not None else ()
+    if len(counted) == count:
+        return [(size_bytes + parent.grown_bytes // count, keys) for size_bytes, keys in counted]
+    return [(parent.approximate_size_bytes // count, parent.approximate_keys // count)] * count
