@@ -123,7 +123,7 @@ class Plan:
             window=rng.choice((1, 4, 30, WIRE_MAX)),
             options=options,
             leases=leases,
-            voters=rng.randint(3, 5),
+            voters=rng.choice((3, 3, 4, 5, 5, 6, 7)),
         )
 
 
@@ -268,14 +268,17 @@ class Cluster:
         self.oracle.look(host)
 
     def do_cut(self) -> None:
-        """One way, both ways, or one node from all others."""
+        """Often a leader with a few others from the rest; or one node from all others, or one way between two."""
         ids = list(self.hosts)
         a = self.rng.choice(ids)
         others = [b for b in ids if b != a]
         if not others:
             return
-        if self.rng.random() < 0.5:
-            half = set(self.rng.sample(ids, self.rng.randint(1, len(ids))))
+        if self.rng.random() < 0.6:
+            half = set(self.rng.sample(ids, self.rng.randint(1, len(ids) // 2)))
+            leader = self._leader()
+            if leader is not None and self.rng.random() < 0.7:
+                half.add(leader[0].id)
             self.cuts = {(i, j) for i in ids for j in ids if (i in half) != (j in half)}
         elif self.rng.random() < 0.5:
             self.cuts |= {(a, b) for b in others} | {(b, a) for b in others}
