@@ -20,7 +20,8 @@ TINY = ["--seconds", "0.3", "--warm-up", "0.1", "--keys", "1000", "--in-flight",
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster"), split_keys=("key-000000000500",)) as running:
+    """Three regions, of which the first holds none of the generator's keys."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), split_keys=("M", "key-000000000500")) as running:
         yield running
 
 
@@ -46,7 +47,8 @@ def metrics(cluster: Cluster) -> dict[str, float]:
 def test_the_routes_are_those_of_the_cluster(cluster: Cluster) -> None:
     routes = find_routes(cluster.pd_address)
     assert [(route.start_key, route.end_key) for route in routes] == [
-        (b"", b"key-000000000500"),
+        (b"", b"M"),
+        (b"M", b"key-000000000500"),
         (b"key-000000000500", b""),
     ]
     assert {route.address for route in routes} <= {store.ports.address for store in cluster.stores}
