@@ -28,6 +28,7 @@ WORKLOADS = (
     ("batch", "put", 1),
 )
 START_SECONDS_MAX = 30
+RAFT_CORE_SECONDS = 3.0
 READY_SPLIT_KEY = "key-000000010000"
 
 
@@ -55,20 +56,21 @@ class Demo:
         self.process.wait(timeout=20)
 
 
-def measure(demo: Demo, mode: str, op: str, in_flight: int, seconds: float) -> dict[str, object]:
+def measure(demo: Demo, mode: str, op: str, in_flight: int, seconds: float, warm_up: float) -> dict[str, object]:
     """One run in a process of its own."""
     command = [sys.executable, "-m", "bench.kv_load", "--pd", demo.facts["pd"], "--mode", mode, "--op", op]
-    command += ["--in-flight", str(in_flight), "--seconds", str(seconds), "--pids", ",".join(map(str, demo.pids))]
+    command += ["--in-flight", str(in_flight), "--seconds", str(seconds), "--warm-up", str(warm_up)]
+    command += ["--pids", ",".join(map(str, demo.pids))]
     result: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return result
 
 
-def print_medians(demo: Demo, rounds: int, seconds: float) -> None:
+def print_medians(demo: Demo, rounds: int, seconds: float, warm_up: float) -> None:
     """The table of workloads; rounds are interleaved, so that a noisy minute hits all of them."""
     runs: dict[tuple[str, str, int], list[dict[str, object]]] = {workload: [] for workload in WORKLOADS}
     for _ in range(rounds):
         for workload in WORKLOADS:
-            runs[workload].append(measure(demo, *workload, seconds))
+            runs[workload].append(measure(demo, *workload, seconds, warm_up))
     print(f"{'work':34}{'ops/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'server CPU s/1,000':>20}{'errors':>8}")
     for (mode, op, in_flight), found in runs.items():
 
@@ -87,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-up", type=float, default=1.0)
     arguments = parser.parse_args(argv)
     print(
         f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {arguments.rounds} rounds of {arguments.seconds:g} s"
@@ -94,11 +97,11 @@ def main(argv: list[str] | None = None) -> None:
     demo = Demo()
     try:
         print(f"flaredb demo ready, first write accepted: {demo.ready_seconds:.2f} s")
-        print_medians(demo, arguments.rounds, arguments.seconds)
+        print_medians(demo, arguments.rounds, arguments.seconds, arguments.warm_up)
     finally:
         demo.stop()
     print("\nRaft core alone:")
-    raft_core.main([])
+    raft_core.main(["--seconds", str(min(arguments.seconds, RAFT_CORE_SECONDS))])
 
 
 if __name__ == "__main__":

@@ -55,11 +55,11 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 class Keys:
-    """Keys that fall into one route's region, drawn from ``count`` in all."""
+    """Keys that fall into one route's region, of ``count`` in all; there may be none."""
 
     def __init__(self, route: Route, count: int, value_bytes: int, rng: random.Random) -> None:
         names = (b"key-%012d" % number for number in range(count))
-        self.keys = [name for name in names if _holds(route, name)] or [route.start_key + b"key"]
+        self.keys = [name for name in names if _holds(route, name)]
         self.value = bytes(rng.choices(range(256), k=value_bytes))
         self.rng = rng
 
@@ -154,12 +154,13 @@ def _failed(response: kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse) -
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """One closed-loop run over all regions, split evenly."""
+    """One closed-loop run over all regions that hold some of the keys, split evenly."""
     routes = find_routes(arguments.pd)
     rng = random.Random(arguments.seed)
     tally, stop = Tally(), asyncio.Event()
     channels = {route.address: grpc.aio.insecure_channel(route.address, OPTIONS) for route in routes}
-    usable = [(route, Keys(route, arguments.keys, arguments.value_bytes, rng)) for route in routes]
+    loads = [(route, Keys(route, arguments.keys, arguments.value_bytes, rng)) for route in routes]
+    usable = [(route, keys) for route, keys in loads if keys.keys]
     share = max(arguments.in_flight // len(usable), 1)
     tasks = []
     for route, keys in usable:

@@ -333,6 +333,7 @@ def test_region_errors_come_in_the_order_that_clients_know(cluster: Cluster, cal
         region_id=region.id + 9999,
         region_epoch=metapb_pb2.RegionEpoch(conf_ver=1, version=region.meta.region_epoch.version + 7),
         peer=metapb_pb2.Peer(id=leader.id + 9999, store_id=leader.store_id + 9999),
+        term=1,
     )
 
     def told(key: bytes = b"outside") -> Any:
@@ -346,6 +347,7 @@ def test_region_errors_come_in_the_order_that_clients_know(cluster: Cluster, cal
     other_peer = told().mismatch_peer_id
     assert (other_peer.request_peer_id, other_peer.store_peer_id) == (leader.id + 9999, leader.id)
     context.peer.id = leader.id
+    assert told().HasField("stale_command")
     context.term = 0
     assert list(told().epoch_not_match.current_regions) == [region.meta]
     context.region_epoch.CopyFrom(region.meta.region_epoch)

@@ -377,7 +377,10 @@ def test_killed_leader_loses_no_acknowledged_write(
 
 
 def test_paused_leader_never_answers_with_an_old_value(cluster: Cluster, calls: Calls) -> None:
-    """A leader sleeps while another takes over; whatever it is asked, it never shows the past when it wakes."""
+    """A leader sleeps while another takes over; whatever it is asked, it never shows the past when it wakes.
+
+    It hears of its successor almost as soon as of the reads; the core's tests cut a leader off and hold the race open.
+    """
     key = b"g/stale"
     region = calls.region_of(key)
     number = cluster.leader_number(key)

@@ -28,7 +28,6 @@ from flaredb.raft import (
     MessageType,
     ProposalDropped,
     RawNode,
-    ReadOnlyOption,
     RequestSnapshotDropped,
     Snapshot,
     SnapshotMetadata,
@@ -40,38 +39,13 @@ from flaredb.raft import (
 )
 
 from .disk import Applied, Disk, Write
+from .plan import ACTIONS, WIRE_MAX, Plan
 from .safety import Host, Oracle, Violation, require
 
 BASE_INDEX = 5
 BASE_TERM = 5
 NODES_MAX = 7
-WIRE_MAX = 300
-"""Messages in flight; beyond it the oldest are lost."""
 HEAL_ROUNDS = 400
-
-ACTIONS = {
-    "deliver": 300,
-    "ready": 200,
-    "sync": 110,
-    "apply": 70,
-    "tick": 70,
-    "propose": 30,
-    "read": 30,
-    "change": 24,
-    "crash": 3,
-    "restart": 8,
-    "cut": 8,
-    "mend": 5,
-    "compact": 6,
-    "transfer": 4,
-    "campaign": 8,
-    "unreachable": 2,
-    "want_snapshot": 2,
-    "ping": 2,
-    "bury": 4,
-}
-"""What may happen, and how often by comparison."""
-ESSENTIAL = ("deliver", "ready", "sync", "apply", "tick", "restart")
 
 
 @dataclass(frozen=True)
@@ -82,49 +56,6 @@ class Report:
     incarnation: int
     member: int
     status: SnapshotStatus
-
-
-@dataclass
-class Plan:
-    """How nasty a run is, drawn from its seed."""
-
-    weights: list[float]
-    lost: float
-    doubled: float
-    window: int
-    """How many of the oldest messages one is picked from; 1 keeps the order."""
-    options: dict[str, object]
-    leases: bool
-    voters: int
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> Plan:
-        """Some runs know no crashes, some no losses, some hardly anything else."""
-        weights = []
-        for name, weight in ACTIONS.items():
-            scale = rng.choice((1.0, 1.0, 0.5, 2.0)) if name in ESSENTIAL else rng.choice((0.0, 1.0, 1.0, 4.0))
-            weights.append(weight * scale)
-        leases = rng.random() < 0.25
-        options: dict[str, object] = {
-            "check_quorum": leases or rng.random() < 0.5,
-            "pre_vote": rng.random() < 0.5,
-            "read_only_option": ReadOnlyOption.LeaseBased if leases else ReadOnlyOption.Safe,
-            "batch_append": rng.random() < 0.3,
-            "skip_bcast_commit": rng.random() < 0.3,
-            "max_size_per_msg": rng.choice((0, 40, 1 << 20)),
-            "max_inflight_msgs": rng.choice((1, 3, 256)),
-            "max_committed_size_per_ready": rng.choice((1, 60, 1 << 20)),
-            "max_apply_unpersisted_log_limit": rng.choice((0, 0, 0, 3, 1000)),
-        }
-        return cls(
-            weights,
-            lost=rng.choice((0.0, 0.02, 0.1, 0.25)),
-            doubled=rng.choice((0.0, 0.02, 0.15)),
-            window=rng.choice((1, 4, 30, WIRE_MAX)),
-            options=options,
-            leases=leases,
-            voters=rng.randint(3, 5),
-        )
 
 
 @dataclass
@@ -268,14 +199,17 @@ class Cluster:
         self.oracle.look(host)
 
     def do_cut(self) -> None:
-        """One way, both ways, or one node from all others."""
+        """Often a leader with a few others from the rest; or one node from all others, or one way between two."""
         ids = list(self.hosts)
         a = self.rng.choice(ids)
         others = [b for b in ids if b != a]
         if not others:
             return
-        if self.rng.random() < 0.5:
-            half = set(self.rng.sample(ids, self.rng.randint(1, len(ids))))
+        if self.rng.random() < 0.6:
+            half = set(self.rng.sample(ids, self.rng.randint(1, len(ids) // 2)))
+            leader = self._leader()
+            if leader is not None and self.rng.random() < 0.7:
+                half.add(leader[0].id)
             self.cuts = {(i, j) for i in ids for j in ids if (i in half) != (j in half)}
         elif self.rng.random() < 0.5:
             self.cuts |= {(a, b) for b in others} | {(b, a) for b in others}

@@ -11,6 +11,7 @@ import grpc
 
 from flaredb.model import commands as c
 from flaredb.model.ids import ClusterId, StoreId
+from flaredb.server.counters import Counters
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.service import KvService
@@ -154,11 +155,13 @@ def context(**fields: Any) -> kvrpcpb_pb2.Context:
 
 @asynccontextmanager
 async def serve(
-    settings: KvServiceSettings | None = None, now_ms: Callable[[], int] = lambda: 1000
+    settings: KvServiceSettings | None = None,
+    now_ms: Callable[[], int] = lambda: 1000,
+    counters: Counters | None = None,
 ) -> AsyncIterator[Rig]:
     """A rig for the time of a test."""
     store = ToyStore()
-    service = KvService(store.submit, CLUSTER_ID, STORE_ID, settings, now_ms)
+    service = KvService(store.submit, CLUSTER_ID, STORE_ID, settings, now_ms, counters)
     health = HealthService("tikvpb.Tikv")
     server, port = make_server([service.handlers(), health.handlers()], "127.0.0.1:0")
     await server.start()

@@ -86,17 +86,12 @@ def test_a_store_is_told_under_the_names_of_tikv() -> None:
     add(counters.failures, "raw_get")
     add(counters.raft_sent, "append", 7)
     counters.peers.messages_dropped = 8
-    add(counters.proposals, "normal", 9)
-    add(counters.proposals, "read_index", 1)
-    add(counters.admin_commands, "compact")
     add(counters.channel_full, "unary")
-    add(counters.critical_errors, "engine")
     add(counters.pd_heartbeats, "send", 4)
     counters.unreached[2] = 11
     counters.append_log.observe(0.001)
-    counters.commit_log.observe(0.001)
-    counters.apply_log.observe(0.001)
-    durations(counters.pd_calls, "alloc_id").observe(0.1)
+    counters.count_pd_call("AllocID", 0.1)
+    counters.count_pd_call("StoreHeartbeat", 0.1)
     series = _parse(render_store_metrics(counters))
     for name, labels, value in (
         ("tikv_grpc_msg_duration_seconds_count", {"type": "raw_put"}, 2),
@@ -107,17 +102,12 @@ def test_a_store_is_told_under_the_names_of_tikv() -> None:
         ("tikv_store_size_bytes", {"type": "available"}, 5),
         ("tikv_store_size_bytes", {"type": "used"}, 6),
         ("tikv_raftstore_append_log_duration_seconds_count", {}, 1),
-        ("tikv_raftstore_commit_log_duration_seconds_count", {}, 1),
-        ("tikv_raftstore_apply_log_duration_seconds_count", {}, 1),
         ("tikv_raftstore_raft_sent_message_total", {"status": "accept", "type": "append"}, 7),
         ("tikv_raftstore_raft_sent_message_total", {"status": "drop", "type": "any"}, 8),
-        ("tikv_raftstore_proposal_total", {"type": "all"}, 10),
-        ("tikv_raftstore_proposal_total", {"type": "normal"}, 9),
-        ("tikv_raftstore_admin_cmd_total", {"status": "success", "type": "compact"}, 1),
         ("tikv_channel_full_total", {"type": "unary"}, 1),
         ("tikv_server_report_failure_msg_total", {"store_id": "2", "type": "unreachable"}, 11),
-        ("tikv_critical_error_total", {"type": "engine"}, 1),
         ("tikv_pd_request_duration_seconds_count", {"type": "alloc_id"}, 1),
+        ("tikv_pd_request_duration_seconds_count", {"type": "store_heartbeat"}, 1),
         ("tikv_pd_heartbeat_message_total", {"type": "send"}, 4),
     ):
         assert series[name, tuple(sorted(labels.items()))] == value, name

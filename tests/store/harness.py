@@ -224,4 +224,6 @@ class Cluster:
         old = self.nodes[StoreId(store_id)]
         node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms)
         self.nodes[StoreId(store_id)] = node
+        if not node.store.is_started:
+            node.inbox.append(RegionsListed(self.regions))
         return node

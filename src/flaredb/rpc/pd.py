@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -76,7 +76,14 @@ class PdClient:
     Invariant: once connected, the cluster id never changes; a PD of another cluster is refused.
     """
 
-    def __init__(self, endpoints: Sequence[str], times: PdClientTimes | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        times: PdClientTimes | None = None,
+        on_called: Callable[[str, float], None] = lambda _method, _took_seconds: None,
+    ) -> None:
+        """``on_called`` is told of each attempt that has ended: the method's name and its seconds."""
+        self._on_called = on_called
         self.times = times or PdClientTimes()
         self.heartbeats = HeartbeatStream(self)
         self._endpoints = [address_of_url(endpoint) for endpoint in endpoints]
@@ -252,10 +259,14 @@ class PdClient:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             response = await call(request, timeout=self.times.call_timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:
             raise error_of_status(name, address, error) from error
+        finally:
+            self._on_called(name, loop.time() - began_s)
         refusal = error_of_header(name, response.header)
         if refusal is not None:
             raise refusal

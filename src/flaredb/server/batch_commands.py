@@ -7,7 +7,7 @@ future per request: a stream is a reader, a writer and a few counters.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from flaredb.model.commands import Request
-from flaredb.model.errors import InvalidRequest
+from flaredb.model.errors import InvalidRequest, RegionError
 from flaredb.server.front import Front, abort
 from flaredb.server.not_built import not_built_text
 from flaredb.store.messages import RequestsReceived
@@ -26,8 +26,21 @@ from flaredb.wire.replies import member_tag, refusal
 from flaredb.wire.requests import Known, WrongCluster
 from flaredb.wire.services import TIKV_METHODS
 
-Slot = tuple[int, RawCall, int]
-"""Of a request given to the store: its id on the stream, its call, its share of the frame's bytes."""
+
+class Kind:
+    """The requests of one frame that are of one call: they arrived together and are counted together."""
+
+    __slots__ = ("arrived_s", "call", "share_bytes")
+
+    def __init__(self, call: RawCall, arrived_s: float, share_bytes: int) -> None:
+        self.call = call
+        self.arrived_s = arrived_s
+        self.share_bytes = share_bytes
+        """Each request's share of the frame's bytes."""
+
+
+Slot = tuple[int, Kind]
+"""Of a request given to the store: its id on the stream, and what it is."""
 
 _WRITE_BYTES_MAX = 1 << 20
 """Answers that wait are joined up to this size, so that a writer that is behind catches up with few writes."""
@@ -63,13 +76,15 @@ class BatchStream:
     """One stream and the sink of its answers.
 
     Invariants: every request id is answered at most once, and exactly once while the stream lives; no frame is read
-    while a limit of the settings is reached, so what a stream holds is bounded by those limits plus one frame.
+    while a limit of the settings is reached, so what a stream holds is bounded by those limits plus one frame; answers
+    of the store are counted, and ``_answered`` is empty, after each flush.
     """
 
     def __init__(self, front: Front) -> None:
         self._front = front
         self._unanswered = 0
         self._unanswered_bytes = 0
+        self._answered: list[Slot] = []
         self._entries: list[bytes] = []
         self._request_ids: list[int] = []
         self._frames: deque[bytes] = deque()
@@ -86,6 +101,7 @@ class BatchStream:
             await self._read_all(context, writer)
             await self._wait_until(self._is_drained, writer)
         except (InvalidFrame, WrongCluster) as error:
+            self._front.counts.failed("BatchCommands")
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             self._closed = True
@@ -96,16 +112,17 @@ class BatchStream:
     # ------------------------------------------------------------ sink
 
     def answer(self, slot: Slot, result: Any) -> None:
-        """Takes one answer of the store; it leaves with the next flush."""
-        request_id, call, size_bytes = slot
-        self._unanswered -= 1
-        self._unanswered_bytes -= size_bytes
+        """Takes one answer of the store; it leaves, and is counted, with the next flush."""
+        self._answered.append(slot)
+        if result is not None and type(result) is not bytes and isinstance(result, RegionError):
+            self._front.counts.region_error(result)
         if not self._closed:
-            self._entries.append(call.answer_in_frame(result))
-            self._request_ids.append(request_id)
+            self._entries.append(slot[1].call.answer_in_frame(result))
 
     def flush(self) -> None:
         """Makes one frame of the answers taken since the last flush."""
+        if self._answered:
+            self._count_answered()
         if self._entries:
             data = frame(self._entries, self._request_ids)
             self._entries = []
@@ -115,6 +132,19 @@ class BatchStream:
                 self._unwritten_bytes += len(data)
                 self._frames_changed.set()
         self._room_changed.set()
+
+    def _count_answered(self) -> None:
+        """Once per flush, not per answer: a frame of puts costs as much to count as one put."""
+        ids, kinds = zip(*self._answered, strict=True)
+        self._answered = []
+        count = len(kinds)
+        is_one_kind = kinds.count(kinds[0]) == count
+        for kind, times in ((kinds[0], count),) if is_one_kind else Counter(kinds).items():
+            self._unanswered_bytes -= times * kind.share_bytes
+            self._front.counts.answered(kind.call.name, kind.arrived_s, times)
+        self._unanswered -= count
+        if not self._closed:
+            self._request_ids += ids
 
     # ------------------------------------------------------------ reading
 
@@ -164,26 +194,33 @@ class BatchStream:
         """The requests of a frame that need the store; the others are answered."""
         requests: list[Request] = []
         routes, rules = self._front.routes, self._front.rules
+        arrived_s = self._front.counts.now_s()
+        kinds: dict[str | None, Kind] = {}
         for member, request_id in zip(batch.requests, batch.request_ids, strict=True):
             name = member.WhichOneof("cmd")
-            call = _CALLS.get(name or "")
-            if call is None:
-                self._answer_other(name, member, request_id)
-                continue
+            kind = kinds.get(name)
+            if kind is None:
+                if name not in _CALLS:
+                    self._answer_other(name, member, request_id)
+                    continue
+                kind = kinds[name] = Kind(_CALLS[name], arrived_s, share_bytes)
+            call = kind.call
             body = getattr(member, call.name)
             try:
                 route = routes.read(body.context)
                 command = call.read(body, rules)
             except InvalidRequest as error:
+                self._front.counts.failed(call.name)
                 self._answer_now(request_id, call.entry(call.refuse(str(error))))
                 continue
             if type(command) is Known:
                 self._answer_now(request_id, call.answer_in_frame(command.result))
                 continue
-            requests.append(Request((self, (request_id, call, share_bytes)), command, *route))
+            requests.append(Request((self, (request_id, kind)), command, *route))
         return requests
 
     def _answer_now(self, request_id: int, entry: bytes) -> None:
+        assert not self._answered, "ids follow the order of entries: flush the store's answers first"
         self._entries.append(entry)
         self._request_ids.append(request_id)
 

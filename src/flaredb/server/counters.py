@@ -5,6 +5,7 @@ Everything here is touched on the event loop's thread only.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
@@ -54,6 +55,9 @@ RAFT_MESSAGE_TYPES = (
 """The type that a Raft message is counted under, at the number of its raft.MessageType; TiKV's spelling."""
 
 
+_WORD_BORDER = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
 class Histogram:
     """Durations in fixed buckets.
 
@@ -84,7 +88,8 @@ class Counters:
     frame count one by one under their own type."""
 
     failures: dict[str, int] = field(default_factory=dict)
-    """Calls that ended in a gRPC status or an error text, by type. Region errors are counted below."""
+    """Calls that ended in a gRPC status or an error text, by type. Region errors are counted below. What is not built
+    is refused before anybody counts."""
 
     region_errors: dict[str, int] = field(default_factory=dict)
     """Answers that were region errors, by class name."""
@@ -92,23 +97,11 @@ class Counters:
     raft_sent: dict[str, int] = field(default_factory=dict)
     """Raft messages handed to the links, by type (RAFT_MESSAGE_TYPES)."""
 
-    proposals: dict[str, int] = field(default_factory=dict)
-    """By type: normal, read_index, conf_change, transfer_leader."""
-
-    admin_commands: dict[str, int] = field(default_factory=dict)
-    """Applied administrative commands by type: compact, split, conf_change."""
-
     step: Histogram = field(default_factory=Histogram)
     """Steps of the store core, with their effects."""
 
     append_log: Histogram = field(default_factory=Histogram)
     """From the request for a sync to its end: what durability costs here."""
-
-    commit_log: Histogram = field(default_factory=Histogram)
-    """From a proposal to the quorum's consent."""
-
-    apply_log: Histogram = field(default_factory=Histogram)
-    """Applying the committed entries of one step."""
 
     peers: PeerCounters = field(default_factory=PeerCounters)
     """Traffic between stores; hand it to PeerServer and PeerLinks."""
@@ -117,15 +110,14 @@ class Counters:
     """By store id: how often messages to it were lost."""
 
     pd_calls: dict[str, Histogram] = field(default_factory=dict)
-    """Calls of PD by type: alloc_id, put_store, store_heartbeat, scan_regions ..."""
+    """Attempts to call PD by type, answered or not: alloc_id, put_store, store_heartbeat, scan_regions ..."""
 
     pd_heartbeats: dict[str, int] = field(default_factory=dict)
-    """Region heartbeats by type: send, and what came back (noop, change_peer ...)."""
+    """Region heartbeats by type: send, and rejected by PD. Sources.measure sets it."""
 
     channel_full: dict[str, int] = field(default_factory=dict)
-    """By queue: what was refused because it was full."""
-
-    critical_errors: dict[str, int] = field(default_factory=dict)
+    """By queue: what was refused or dropped because it was full. unary: calls that wait for the store; pd_heartbeat:
+    region heartbeats not yet sent, set by Sources.measure."""
 
     # Gauges: Sources.measure sets them before each scrape.
     region_count: int = 0
@@ -135,6 +127,10 @@ class Counters:
     used_bytes: int = 0
     engine: dict[str, int] = field(default_factory=dict)
     """Engine.stats()."""
+
+    def count_pd_call(self, method: str, took_seconds: float) -> None:
+        """An attempt to call PD has ended; ``method`` is the gRPC method's name."""
+        durations(self.pd_calls, _WORD_BORDER.sub("_", method).lower()).observe(took_seconds)
 
 
 def add(counts: dict[str, int], name: str, times: int = 1) -> None:

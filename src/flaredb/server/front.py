@@ -8,6 +8,8 @@ from typing import NoReturn
 import grpc
 
 from flaredb.model.ids import ClusterId, StoreId
+from flaredb.server.call_counts import CallCounts
+from flaredb.server.counters import Counters
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.store.messages import Input
 from flaredb.wire.pb import kvrpcpb_pb2
@@ -26,9 +28,11 @@ class Front:
         store_id: StoreId,
         settings: KvServiceSettings,
         now_ms: Callable[[], int],
+        counters: Counters | None = None,
     ) -> None:
         self.submit = submit
         self.settings = settings
+        self.counts = CallCounts(counters or Counters())
         self.rules = RequestRules(settings.key_size_bytes_max)
         self.routes = RouteReader(cluster_id)
         self._store_id = store_id

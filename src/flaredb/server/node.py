@@ -77,7 +77,7 @@ class StoreNode:
         settings = self.settings
         engine = self._engine = open_rocks(settings.storage.data_dir, _rocks_options(settings))
         self._closers.append(engine.close)
-        client = PdClient(list(settings.pd_addresses))
+        client = self._pd_client = PdClient(list(settings.pd_addresses), on_called=self.counters.count_pd_call)
         self._closers.append(client.close)
         await client.connect()
         cluster_id = client.cluster_id
@@ -151,7 +151,7 @@ class StoreNode:
             key_size_bytes_max=settings.storage.max_key_size_bytes,
             raw_scan_region_error=settings.server.raw_scan_region_error,
         )
-        service = KvService(self.loop.submit, cluster_id, self.store_id, service_settings)
+        service = KvService(self.loop.submit, cluster_id, self.store_id, service_settings, counters=self.counters)
         health = HealthService("tikvpb.Tikv")
         check_can_listen(settings.server.addr, "server.addr")
         try:
@@ -259,6 +259,9 @@ class StoreNode:
         counters.used_bytes = stats.used_size_bytes
         assert self._engine is not None
         counters.engine = dict(self._engine.stats())
+        heartbeats = self._pd_client.heartbeats
+        counters.pd_heartbeats = {"send": heartbeats.sent, "rejected": heartbeats.rejected}
+        counters.channel_full["pd_heartbeat"] = heartbeats.dropped
 
     def region_status(self, region_id: int) -> dict[str, Any] | None:
         """status.Sources: one region here."""

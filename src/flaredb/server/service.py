@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from flaredb.model.ids import ClusterId, StoreId
 from flaredb.server.batch_commands import BatchStream
+from flaredb.server.counters import Counters
 from flaredb.server.front import Front, abort
 from flaredb.server.not_built import not_built_text
 from flaredb.server.region_calls import RegionCalls
@@ -51,8 +52,9 @@ class KvService:
         store_id: StoreId,
         settings: KvServiceSettings | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
+        counters: Counters | None = None,
     ) -> None:
-        self._front = Front(submit, cluster_id, store_id, settings or KvServiceSettings(), now_ms)
+        self._front = Front(submit, cluster_id, store_id, settings or KvServiceSettings(), now_ms, counters)
         self._unary = UnaryCalls(self._front)
         self._regions = RegionCalls(self._front, self._unary)
 

@@ -38,7 +38,6 @@ def _requests(counters: Counters) -> list[Metric]:
 
 
 def _raft(counters: Counters) -> list[Metric]:
-    proposals = {"all": sum(counters.proposals.values()), **counters.proposals}
     return [
         gauge(
             "tikv_raftstore_region_count",
@@ -48,19 +47,8 @@ def _raft(counters: Counters) -> list[Metric]:
         plain_histogram(
             "tikv_raftstore_append_log_duration_seconds", "Making log entries durable", counters.append_log
         ),
-        plain_histogram(
-            "tikv_raftstore_commit_log_duration_seconds", "From proposal to the quorum's consent", counters.commit_log
-        ),
-        plain_histogram("tikv_raftstore_apply_log_duration_seconds", "Applying committed entries", counters.apply_log),
         histogram(
             "tikv_raftstore_raft_process_duration_secs", "Steps of the store, with effects", {"ready": counters.step}
-        ),
-        counter("tikv_raftstore_proposal_total", "Proposals", proposals),
-        (
-            "tikv_raftstore_admin_cmd_total",
-            "counter",
-            "Applied administrative commands",
-            [({"type": kind, "status": "success"}, count) for kind, count in counters.admin_commands.items()],
         ),
     ]
 
@@ -104,5 +92,4 @@ def _store(counters: Counters) -> list[Metric]:
             {"capacity": counters.capacity_bytes, "available": counters.available_bytes, "used": counters.used_bytes},
         ),
         gauge("flaredb_engine_stats", "What the storage engine tells of itself", counters.engine),
-        counter("tikv_critical_error_total", "Errors that need a person", counters.critical_errors),
     ]

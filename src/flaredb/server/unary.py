@@ -56,15 +56,22 @@ class UnaryCalls:
     # ------------------------------------------------------------ handlers
 
     def _plain_handler(self, call: RawCall) -> UnaryHandler:
+        counts = self._front.counts
+
         async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            arrived_s = counts.now_s()
             try:
                 route, command = self._read(call, data)
             except InvalidRequest as error:
+                counts.failed(call.name)
                 return call.refuse(str(error))
             except (WrongCluster, DecodeError) as error:
+                counts.failed(call.name)
                 await abort(context, grpc.StatusCode.INVALID_ARGUMENT, _status_text(call, error))
             result = command.result if type(command) is Known else await self.ask(command, route, len(data))
-            return await _encode(call, result)
+            answer = await _encode(call, result)
+            counts.answered(call.name, arrived_s)
+            return answer
 
         return handle
 
@@ -74,24 +81,33 @@ class UnaryCalls:
         For them any replica may serve the scan, which leaves few errors to be told, and what is left is a status.
         """
 
+        counts = self._front.counts
+
         async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            arrived_s = counts.now_s()
             loud = self._is_loud(context)
             try:
                 route, command = self._read(call, data)
             except InvalidRequest as error:
+                counts.failed(call.name)
                 if loud:
                     await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 return call.refuse(str(error))
             except (WrongCluster, DecodeError) as error:
+                counts.failed(call.name)
                 await abort(context, grpc.StatusCode.INVALID_ARGUMENT, _status_text(call, error))
             if type(command) is Known:
+                counts.answered(call.name, arrived_s)
                 return call.answer(command.result)
             if loud:
                 route = route._replace(replica_read=True)
             result = await self.ask(command, route, len(data))
             if loud and isinstance(result, RegionError):
+                counts.failed(call.name)
                 await abort(context, grpc.StatusCode.UNAVAILABLE, str(result))
-            return await _encode(call, result)
+            answer = await _encode(call, result)
+            counts.answered(call.name, arrived_s)
+            return answer
 
         return handle
 
@@ -101,16 +117,22 @@ class UnaryCalls:
 
     async def ask(self, command: Command, route: Route, size_bytes: int) -> Any:
         """Hand a command to the store and wait for its result; ServerIsBusy if too many calls wait already."""
-        settings = self._front.settings
+        settings, counts = self._front.settings, self._front.counts
         if self._waiting and (
             self._waiting >= settings.unary_calls_max or self._waiting_bytes + size_bytes > settings.unary_bytes_max
         ):
-            return ServerIsBusy(f"{self._waiting} calls wait for this store already", _BUSY_BACKOFF_MS)
+            counts.queue_full("unary")
+            busy = ServerIsBusy(f"{self._waiting} calls wait for this store already", _BUSY_BACKOFF_MS)
+            counts.region_error(busy)
+            return busy
         future = asyncio.get_running_loop().create_future()
         self._waiting += 1
         self._waiting_bytes += size_bytes
         self._front.submit(RequestsReceived([Request((self, (future, size_bytes)), command, *route)]))
-        return await future
+        result = await future
+        if isinstance(result, RegionError):
+            counts.region_error(result)
+        return result
 
     def _is_loud(self, context: grpc.aio.ServicerContext) -> bool:
         setting = self._front.settings.raw_scan_region_error

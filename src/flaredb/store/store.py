@@ -182,7 +182,7 @@ class Store:
             for request in item.requests:
                 self._take_request(request)
         elif isinstance(item, SyncDone):
-            self._synced = item.sequence
+            self._synced = max(item.sequence, self._synced or 0)
         elif isinstance(item, StoreUnreached):
             self._on_unreached(item.store_id)
         elif isinstance(item, StoreReached):

@@ -1,0 +1,87 @@
+"""The load generator and ``make bench``, run tiny on real clusters so that they cannot rot; no figure is judged."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import bench.__main__ as all_figures
+import pytest
+from bench.routes import find_routes
+
+from bench import kv_load
+from tests.integration.cluster import Cluster
+
+pytestmark = pytest.mark.process
+TINY = ["--seconds", "0.3", "--warm-up", "0.1", "--keys", "1000", "--in-flight", "32"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three regions, of which the first holds none of the generator's keys."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), split_keys=("M", "key-000000000500")) as running:
+        yield running
+
+
+def load(cluster: Cluster, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    kv_load.main(["--pd", cluster.pd_address, *TINY, *arguments])
+    line: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return line
+
+
+def metrics(cluster: Cluster) -> dict[str, float]:
+    """Sums over all stores, by the text before the value."""
+    sums: dict[str, float] = {}
+    for store in cluster.stores:
+        connection = http.client.HTTPConnection(store.ports.status_address, timeout=10)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#")):
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
+
+
+def test_the_routes_are_those_of_the_cluster(cluster: Cluster) -> None:
+    routes = find_routes(cluster.pd_address)
+    assert [(route.start_key, route.end_key) for route in routes] == [
+        (b"", b"M"),
+        (b"M", b"key-000000000500"),
+        (b"key-000000000500", b""),
+    ]
+    assert {route.address for route in routes} <= {store.ports.address for store in cluster.stores}
+
+
+@pytest.mark.parametrize("mode", ["batch", "unary"])
+@pytest.mark.parametrize("op", ["put", "get"])
+def test_a_run_counts_operations_without_errors(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], mode: str, op: str
+) -> None:
+    pids = ",".join(str(store.child.pid) for store in cluster.stores)
+    line = load(cluster, capsys, "--mode", mode, "--op", op, "--pids", pids)
+    assert (line["mode"], line["op"], line["errors"]) == (mode, op, 0)
+    assert line["ops_per_s"] > 0
+    assert 0 < line["p50_ms"] <= line["p99_ms"]
+    assert line["server_cpu_s_per_1000"] >= 0
+
+
+def test_the_stores_tell_of_the_load(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    before = metrics(cluster)
+    line = load(cluster, capsys, "--mode", "batch", "--op", "put")
+    after = metrics(cluster)
+    puts = 'tikv_grpc_msg_duration_seconds_count{type="raw_put"}'
+    assert after[puts] - before.get(puts, 0) >= line["ops_per_s"] * 0.3 * 0.9
+    assert after['tikv_pd_request_duration_seconds_count{type="store_heartbeat"}'] >= len(cluster.stores)
+    assert after['tikv_pd_heartbeat_message_total{type="send"}'] >= 2
+    assert after['tikv_channel_full_total{type="pd_heartbeat"}'] == 0
+
+
+def test_every_figure_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(all_figures, "WORKLOADS", (("batch", "put", 16),))
+    all_figures.main(["--seconds", "0.2", "--warm-up", "0.1", "--rounds", "1"])
+    out = capsys.readouterr().out
+    assert "flaredb demo ready" in out
+    assert "put, batch, 16 in flight" in out
+    assert out.count("raft core,") == 3
