@@ -246,7 +246,8 @@ def test_leader_killed_at_random_moments_of_splits(cluster: Cluster, calls: Call
             leader = cluster.leader_number(key)
             splitter = threading.Thread(target=split, args=(cluster, calls, key))
             splitter.start()
-            threading.Event().wait(rng.random() * 0.03)
+            # A split takes some milliseconds; the kill falls before, into or after it.
+            splitter.join(rng.random() * 0.03)
             cluster.kill(leader or 1)
             splitter.join()
             cluster.restart(leader or 1)
