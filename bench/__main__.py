@@ -35,13 +35,15 @@ READY_SPLIT_KEY = "key-000000010000"
 class Demo:
     """A `flaredb demo` with three stores and two regions that share the benchmark's keys evenly."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_dir: str = "") -> None:
+        """``data_dir``: an empty directory on the disk to measure; "": a temporary one."""
         self._ready = Path(tempfile.mkdtemp()) / "ready.json"
         command = [sys.executable, "-m", "flaredb", "demo", "--ready-file", str(self._ready)]
+        command += ["--split-keys", READY_SPLIT_KEY]
+        if data_dir:
+            command += ["--data-dir", data_dir]
         self.started = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--split-keys", READY_SPLIT_KEY], stdout=subprocess.DEVNULL, start_new_session=True
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         while not self._ready.exists():
             if self.process.poll() is not None or time.perf_counter() - self.started > START_SECONDS_MAX:
                 raise SystemExit("flaredb demo did not start")
@@ -90,11 +92,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm-up", type=float, default=1.0)
+    parser.add_argument("--data-dir", default="", help="empty directory on the disk to measure")
     arguments = parser.parse_args(argv)
     print(
         f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {arguments.rounds} rounds of {arguments.seconds:g} s"
     )
-    demo = Demo()
+    demo = Demo(arguments.data_dir)
     try:
         print(f"flaredb demo ready, first write accepted: {demo.ready_seconds:.2f} s")
         print_medians(demo, arguments.rounds, arguments.seconds, arguments.warm_up)

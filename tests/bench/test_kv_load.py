@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import bench.__main__ as all_figures
@@ -12,6 +13,8 @@ import pytest
 from bench.routes import find_routes
 
 from bench import kv_load
+from flaredb.cli.cluster_plan import private_plan
+from flaredb.cli.ports import PortPicker
 from tests.integration.cluster import Cluster
 
 pytestmark = pytest.mark.process
@@ -78,9 +81,13 @@ def test_the_stores_tell_of_the_load(cluster: Cluster, capsys: pytest.CaptureFix
     assert after['tikv_channel_full_total{type="pd_heartbeat"}'] == 0
 
 
-def test_every_figure_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_figure_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(all_figures, "WORKLOADS", (("batch", "put", 16),))
-    all_figures.main(["--seconds", "0.2", "--warm-up", "0.1", "--rounds", "1"])
+    # Ports of its own: another demo may start at the same moment.
+    private_plan(3, (all_figures.READY_SPLIT_KEY,), PortPicker()).save(tmp_path)
+    all_figures.main(["--seconds", "0.2", "--warm-up", "0.1", "--rounds", "1", "--data-dir", str(tmp_path)])
     out = capsys.readouterr().out
     assert "flaredb demo ready" in out
     assert "put, batch, 16 in flight" in out

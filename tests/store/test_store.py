@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flaredb.engine.memory import MemoryEngine
 from flaredb.model.commands import (
     COMPARE_AND_SWAP,
     DELETE,
@@ -30,10 +31,11 @@ from flaredb.model.errors import (
     StoreNotMatch,
 )
 from flaredb.model.ids import StoreId
+from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType
 from flaredb.store.config import StoreConfig
-from flaredb.store.messages import RaftEnvelope, RaftReceived, RequestsReceived, SendRaft, Sync
-from tests.store.harness import CONFIG, Cluster, put, region
+from flaredb.store.messages import Fatal, RaftEnvelope, RaftReceived, RegionsListed, RequestsReceived, SendRaft, Sync
+from tests.store.harness import CONFIG, Cluster, Node, put, region
 
 LEFT = region(1, b"", b"m")
 RIGHT = region(2, b"m", b"", stores=(2, 3, 1))
@@ -312,10 +314,10 @@ def test_too_large_write_and_full_queues_are_refused_with_the_setting(cluster: C
     refused = cluster.call(leader, LEFT, put(b"k", b"x" * (8 << 20)))
     assert isinstance(refused, RaftEntryTooLarge)
     assert "raft-entry-max-size" in str(refused)
-    small = Cluster([LEFT], config=StoreConfig(tick_ms=50, requests_max=2))
+    small = Cluster([region(1)], config=StoreConfig(tick_ms=50, requests_max=2))
     node = small.await_leader(1)
     small.drop = lambda envelope: True
-    tokens = [small.send(node, LEFT, put(b"k", b"v")) for _ in range(3)]
+    tokens = [small.send(node, region(1), put(b"k", b"v")) for _ in range(3)]
     small.round()
     busy = node.answers[tokens[2]]
     assert isinstance(busy, ServerIsBusy)
@@ -324,7 +326,7 @@ def test_too_large_write_and_full_queues_are_refused_with_the_setting(cluster: C
 
 
 def test_writes_beyond_the_bytes_that_may_wait_are_refused_with_the_setting() -> None:
-    small = Cluster([LEFT], config=StoreConfig(tick_ms=50, write_bytes_max=150))
+    small = Cluster([region(1)], config=StoreConfig(tick_ms=50, write_bytes_max=150))
     node = small.await_leader(1)
     small.drop = lambda envelope: True
     first, second = (small.send(node, LEFT, put(b"k", b"x" * 100)) for _ in range(2))
@@ -393,3 +395,21 @@ def test_writes_lost_with_an_old_leadership_do_not_hide_those_of_the_next(cluste
         assert cluster.put(LEFT, b"later", b"%d" % number) is None
     assert all(isinstance(old.answers[token], StaleCommand) for token in lost)
     assert cluster.get(LEFT, b"lost") is None
+
+
+@pytest.mark.parametrize(
+    ("regions", "complaint"),
+    [
+        ([region(1, b"", b"n"), region(2, b"m", b"")], "region 1 [-inf, b'n') overlaps region 2 [b'm', +inf)"),
+        ([region(1, b"", b"k"), region(2, b"m", b"")], "gap between region 1 [-inf, b'k') and region 2 [b'm', +inf)"),
+        ([region(1, b"", b"m")], "gap after region 1 [-inf, b'm')"),
+    ],
+)
+def test_a_layout_that_cannot_work_is_refused_at_start(regions: list[Region], complaint: str) -> None:
+    node = Node(1, CONFIG, MemoryEngine(), 1, 1000)
+    effects = node.store.step(1000, [RegionsListed(tuple(regions))])
+    fatal = [effect for effect in effects if isinstance(effect, Fatal)]
+    assert len(fatal) == 1
+    assert complaint in fatal[0].reason
+    assert not node.store.peers
+    assert not node.store.is_started
