@@ -183,7 +183,7 @@ async def test_another_cluster_is_a_status() -> None:
         assert len(rig.store.inputs) == 1
 
 
-SERVED = {"BatchCommands", "GetHealthFeedback", "GetStoreSafeTS", "CheckLeader"}
+SERVED = {"BatchCommands", "GetHealthFeedback", "GetStoreSafeTS", "CheckLeader", "SplitRegion"}
 NOT_BUILT = [
     name
     for name, method in TIKV_METHODS.items()
