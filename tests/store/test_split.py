@@ -342,6 +342,36 @@ def test_reads_held_over_a_split_are_refused_never_cut_short(cluster: Cluster) -
         assert set(leader.answers[token].current_regions) == set(results)
 
 
+def test_a_follower_read_confirmed_before_it_applied_the_split_is_refused(cluster: Cluster) -> None:
+    """Its read index lies behind the split; when that is applied, the rows of the right half are no answer."""
+    cluster.put(WHOLE, b"a", b"1")
+    leader = cluster.await_leader(1)
+    slow = next(node for node in cluster.nodes.values() if node is not leader)
+    cluster.run_for(200)
+    cluster.drop = lambda envelope: (
+        envelope.to_store == slow.id and envelope.message.msg_type is MessageType.MsgHeartbeat
+    )
+    cluster.split(WHOLE, b"m")
+    assert cluster.regions_of(slow.id) == [WHOLE]
+    token = cluster.send(slow, WHOLE, Scan(0, b"", b"", 10, reverse=True), replica_read=True)
+    cluster.run_until(lambda: slow.store.peers[WHOLE.id].reads.confirmed, 300)
+    cluster.drop = lambda envelope: False
+    cluster.run_until(lambda: token in slow.answers)
+    assert isinstance(slow.answers[token], EpochNotMatch)
+
+
+def test_of_two_splits_in_the_log_for_one_epoch_the_second_happens_nowhere(cluster: Cluster) -> None:
+    """As two leaders one after the other could propose them: the epoch is compared again when applied."""
+    leader = cluster.await_leader(1)
+    for number, key in ((7, b"m"), (8, b"g")):
+        piece = SplitPiece(key, RegionId(number), tuple(PeerId(number * 10 + s) for s in (1, 2, 3)))
+        leader.store.peers[WHOLE.id].node.propose(b"", encode_split(SplitEntry(WHOLE.epoch, (piece,))))
+    cluster.put(region(1), b"x", b"1")
+    assert [found.id for found in settle(cluster, 2)] == [7, 1]
+    cluster.run_for(200)
+    assert all(len(cluster.regions_of(store)) == 2 for store in (1, 2, 3))
+
+
 def test_requests_parked_without_a_leader_pass_the_gate_again(cluster: Cluster) -> None:
     """Held by a follower that applies the split meanwhile, and refused by its new epoch once a leader is known."""
     cluster.split(WHOLE, b"m")

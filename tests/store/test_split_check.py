@@ -102,6 +102,13 @@ def test_rows_of_one_key_in_several_column_families_stay_together() -> None:
     assert done.keys == (b"000002", b"000004", b"000006", b"000008")
 
 
+def test_slices_of_several_column_families_count_each_row_once() -> None:
+    """The rows of a sparse family reach further than those of a dense one in the same slice."""
+    sparse = [("write", b"%06d" % (number * 7), b"v" * 14) for number in range(40)]
+    done, _ = run_check([*rows_of(300, 20), *sparse], replace(SMALL, region_max_keys=10**6))
+    assert (done.size_bytes, done.key_count) == (340 * 20, 300)
+
+
 def test_a_check_is_cut_into_slices() -> None:
     config = replace(
         SMALL,
@@ -165,6 +172,20 @@ def test_region_splits_by_itself_once_it_has_outgrown_its_size() -> None:
         report.heartbeat.region.id: report.heartbeat for node in cluster.nodes.values() for report in node.reports
     }
     assert all(found.approximate_size_bytes <= 1600 for found in reported.values() if found.region.epoch.version > 2)
+
+
+def test_the_leader_knows_the_size_of_each_piece() -> None:
+    cluster = Cluster([WHOLE], config=replace(SMALL, split_region_check_tick_interval_ms=500))
+    node = cluster.await_leader(1)
+    tokens = [cluster.send(node, WHOLE, put(b"%06d" % number, b"v" * 94)) for number in range(26)]
+    cluster.run_until(lambda: all(token in node.answers for token in tokens))
+    cluster.run_until(lambda: len(cluster.regions_of(1)) == 3)
+    peers = [node.store.peers[of.id] for of in cluster.regions_of(1)]
+    assert [(peer.approximate_size_bytes, peer.approximate_keys) for peer in peers] == [
+        (1000, 10),
+        (1000, 10),
+        (600, 6),
+    ]
 
 
 def test_overwriting_the_same_keys_splits_nothing() -> None:
