@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +38,7 @@ from flaredb.store.messages import (
 )
 from flaredb.wire.entries import EntryCorrupted, SplitEntry, SplitPiece, decode_entry, decode_split, encode_split
 from tests.store.harness import Cluster, Node, put, region
+from tests.store.noting import NotingEngine
 
 WHOLE = region(1)
 VERSION = WHOLE.epoch.version
@@ -209,42 +209,6 @@ def test_all_states_of_a_split_are_in_one_batch_on_every_store(cluster: Cluster)
         assert meta == {1, 101, 102}
         states = {(int.from_bytes(key[:8], "big"), key[8:]) for cf, key in by_cf if cf == "raft"}
         assert {(101, b"\x01"), (101, b"\x02"), (102, b"\x01"), (102, b"\x02"), (1, b"\x02")} <= states
-
-
-class NotedBatch:
-    """A batch of a real engine that remembers what was put into it."""
-
-    def __init__(self, real: Any) -> None:
-        self.real = real
-        self.puts: list[tuple[str, bytes]] = []
-
-    def put(self, cf: str, key: bytes, value: bytes) -> None:
-        self.puts.append((cf, key))
-        self.real.put(cf, key, value)
-
-    def __len__(self) -> int:
-        return len(self.real)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-
-class NotingEngine:
-    """A real engine that remembers its batches."""
-
-    def __init__(self, real: Any) -> None:
-        self.real = real
-        self.batches: list[list[tuple[str, bytes]]] = []
-
-    def batch(self) -> NotedBatch:
-        return NotedBatch(self.real.batch())
-
-    def write(self, batch: NotedBatch) -> None:
-        self.batches.append(batch.puts)
-        self.real.write(batch.real)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
 
 
 # ------------------------------------------------ data and routing after a split
