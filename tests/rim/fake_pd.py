@@ -145,6 +145,9 @@ class FakePd:
             peer_ids = [1000 * (number + 1) + peer.id for peer in request.region.peers]
             response.ids.append(pdpb.SplitID(new_region_id=500 + number, new_peer_ids=peer_ids))
 
+    def ReportBatchSplit(self, request: Any, response: Any) -> Any:
+        self.regions = [region_from_pb(region) for region in request.regions]
+
     async def RegionHeartbeat(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         self.calls["RegionHeartbeat"] += 1
         async for request in requests:

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreState, StoreStats
+from flaredb.model.cluster import RegionHeartbeat, SplitIds, StoreMeta, StoreState, StoreStats
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.rpc.pd import PdClient, PdClientTimes, PdRefused, PdStoreTombstone, PdUnavailable
 from flaredb.server import pd_link as pd_link_module
 from flaredb.server.pd_link import PdLink
 from flaredb.server.store_addresses import StoreAddresses
-from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned
+from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned, SplitIdsGranted
 from flaredb.wire.convert import store_to_pb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from tests.rim.fake_pd import FakePd, eventually
@@ -284,6 +284,40 @@ async def test_removed_and_unknown_stores_have_no_address(client: PdClient, pd: 
     await pd.stop()
     with pytest.raises(PdUnavailable):
         await addresses.resolve(StoreId(1))
+
+
+async def test_ids_for_a_split_come_back_as_an_input_and_so_does_a_refusal(client: PdClient, pd: FakePd) -> None:
+    store = Store(client)
+    whole = region(7, b"", b"", 1, 2)
+    store.link.ask_split(whole, 1)
+    await eventually(lambda: store.told(SplitIdsGranted))
+    granted = SplitIds(RegionId(500), (PeerId(1071), PeerId(1072)))
+    assert store.told(SplitIdsGranted) == [SplitIdsGranted(RegionId(7), 1, (granted,))]
+    pd.refuse["AskBatchSplit"] = (pdpb.UNKNOWN, "region 7 is stale")
+    store.link.ask_split(whole, 1)
+    await eventually(lambda: len(store.told(SplitIdsGranted)) == 2)
+    refused = store.told(SplitIdsGranted)[1]
+    assert refused.ids == ()
+    assert "region 7 is stale" in refused.error
+    await store.link.stop()
+
+
+async def test_results_of_a_split_are_reported(client: PdClient, pd: FakePd) -> None:
+    store = Store(client)
+    results = (region(8, b"", b"m", 1), region(7, b"m", b"", 1))
+    store.link.report_split(results)
+    await eventually(lambda: pd.regions == list(results))
+    pd.refuse["ReportBatchSplit"] = (pdpb.UNKNOWN, "not now")
+    store.link.report_split(results)
+    await eventually(lambda: pd.calls["ReportBatchSplit"] == 2)
+    await store.link.stop()
+
+
+async def test_a_question_under_way_ends_with_the_link(client: PdClient, pd: FakePd) -> None:
+    store = Store(client)
+    store.link.ask_split(region(7, b"", b"", 1), 1)
+    await asyncio.wait_for(store.link.stop(), 2)
+    assert store.told(SplitIdsGranted) == []
 
 
 async def test_stop_ends_everything_at_once(client: PdClient, pd: FakePd) -> None:

@@ -304,3 +304,24 @@ def test_broken_file_is_refused_with_its_name(tmp_path: Path) -> None:
 def test_keys_are_text_or_hexadecimal() -> None:
     assert parse_key("é") == b"\xc3\xa9"
     assert parse_key("hex:6D00") == b"m\x00"
+
+
+def test_split_sizes_follow_the_split_size_unless_named() -> None:
+    coprocessor = StoreSettings().coprocessor
+    assert (coprocessor.region_split_size_bytes, coprocessor.max_size_bytes) == (32 << 20, 48 << 20)
+    assert (coprocessor.split_keys, coprocessor.max_keys) == (320_000, 480_000)
+    small = load_store_settings(None, {"coprocessor": {"region-split-size": "1MiB", "region-max-keys": 20_000}})
+    assert (small.coprocessor.max_size_bytes, small.coprocessor.split_keys) == (3 << 19, 10_000)
+    assert small.coprocessor.max_keys == 20_000
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ({"region-split-size": "2MiB", "region-max-size": "1MiB"}, "coprocessor.region-max-size"),
+        ({"region-split-keys": 20, "region-max-keys": 10}, "coprocessor.region-max-keys"),
+    ],
+)
+def test_split_sizes_that_contradict_each_other_are_refused(table: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        load_store_settings(None, {"coprocessor": table})

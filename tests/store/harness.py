@@ -7,12 +7,14 @@ from random import Random
 from typing import Any
 
 from flaredb.engine.memory import MemoryEngine
-from flaredb.model.commands import PUT, Command, Get, Request, Scan, Write
+from flaredb.model.cluster import SplitIds
+from flaredb.model.commands import PUT, Command, Get, Request, Scan, Split, Write
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.invariants import check_store
 from flaredb.store.messages import (
+    AskSplit,
     Effect,
     Fatal,
     Input,
@@ -22,8 +24,10 @@ from flaredb.store.messages import (
     RegionsListed,
     Reply,
     ReportRegion,
+    ReportSplit,
     RequestsReceived,
     SendRaft,
+    SplitIdsGranted,
     Sync,
     SyncDone,
 )
@@ -58,6 +62,7 @@ class Node:
         self.inbox: list[Input] = []
         self.answers: dict[Any, Any] = {}
         self.reports: list[ReportRegion] = []
+        self.split_reports: list[ReportSplit] = []
         self.notes: list[Note] = []
         self.alive = True
         self.sync_at_once = True
@@ -77,6 +82,9 @@ class Cluster:
         self.drop: Callable[[RaftEnvelope], bool] = lambda envelope: False
         self.sent: list[RaftEnvelope] = []
         self._tokens = 0
+        self.grants_ids = True
+        """False: PD does not answer AskSplit; the test does."""
+        self.last_region_id = 100
         for node in self.nodes.values():
             node.inbox.append(RegionsListed(self.regions))
 
@@ -104,10 +112,26 @@ class Cluster:
                 node.answers[token] = result
         elif isinstance(effect, ReportRegion):
             node.reports.append(effect)
+        elif isinstance(effect, ReportSplit):
+            node.split_reports.append(effect)
+        elif isinstance(effect, AskSplit):
+            if self.grants_ids:
+                node.inbox.append(self.grant(effect))
         elif isinstance(effect, Note):
             node.notes.append(effect)
         elif isinstance(effect, Fatal):
             raise AssertionError(effect.reason)
+
+    def grant(self, asked: AskSplit) -> SplitIdsGranted:
+        """What PD answers: new region ids, and peer ids made as ``region`` makes them."""
+        ids = []
+        for _ in range(asked.count):
+            self.last_region_id += 1
+            new_id = self.last_region_id
+            ids.append(
+                SplitIds(RegionId(new_id), tuple(PeerId(new_id * 10 + peer.store_id) for peer in asked.region.peers))
+            )
+        return SplitIdsGranted(asked.region.id, asked.region.epoch.version, tuple(ids))
 
     def round(self, advance_ms: int = 5) -> None:
         self.now_ms += advance_ms
@@ -179,6 +203,14 @@ class Cluster:
 
     def scan(self, region: Region, start: bytes = b"", end: bytes = b"", limit: int = 100, **options: Any) -> Any:
         return self.call(self.await_leader(region.id), region, Scan(0, start, end, limit, **options))
+
+    def split(self, region: Region, *keys: bytes) -> Any:
+        """Split a region where it is led and wait for the answer: the results, or a RegionError."""
+        return self.call(self.await_leader(region.id), region, Split(keys, region.epoch.conf_ver))
+
+    def regions_of(self, store_id: int) -> list[Region]:
+        """The regions of one store in key order."""
+        return self.nodes[StoreId(store_id)].store.region_map.regions()
 
     def crash(self, store_id: int, keep: str = "synced") -> None:
         """Stop a store; its engine keeps what was synced (and with 'prefix' a random part of the rest)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from flaredb.model.ids import StoreId
+from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import Peer, Region
 
 
@@ -100,6 +100,14 @@ class RegionHeartbeat:
     approximate_keys: int = 0
     interval_start_s: int = 0
     interval_end_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SplitIds:
+    """Ids for one new region: its own, and one per peer in the order of the region's peers."""
+
+    region_id: RegionId
+    peer_ids: tuple[PeerId, ...]
 
 
 @dataclass(frozen=True, slots=True)

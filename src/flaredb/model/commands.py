@@ -81,7 +81,27 @@ class Checksum:
     ranges: list[tuple[bytes, bytes]]
 
 
-Command = Write | Get | BatchGet | Scan | BatchScan | Checksum
+@dataclass(slots=True)
+class Split:
+    """Cut the region at ``keys``: ascending, strictly inside it. Result: tuple of Region, in key order.
+
+    Unlike data, a split compares both parts of the epoch (wire facts 4.6).
+    """
+
+    keys: tuple[bytes, ...]
+    conf_ver: int
+    """Region epoch conf_ver that the caller knows."""
+
+    reason: str = "admin"
+    """Why, for logs: admin, size."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all keys."""
+        return sum(map(len, self.keys))
+
+
+Command = Write | Get | BatchGet | Scan | BatchScan | Checksum | Split
 
 
 @dataclass(slots=True)

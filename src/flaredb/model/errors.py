@@ -130,6 +130,16 @@ class ReadIndexNotReady(RegionError):
         self.reason = reason
 
 
+class InvalidSplitKeys(RegionError):
+    """The region cannot be cut at these keys, now or later; only the message travels."""
+
+    retryable = False
+
+    def __init__(self, region_id: RegionId, reason: str) -> None:
+        super().__init__(f"region {region_id} cannot be split like this: {reason}")
+        self.region_id = region_id
+
+
 class StoreClosing(RegionError):
     """The store is shutting down; only the message travels (wire facts 3.5, 'only message set')."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from flaredb.model.cluster import NodeState, RegionRoute, StoreMeta, StoreState, StoreStats
+from flaredb.model.cluster import NodeState, RegionRoute, SplitIds, StoreMeta, StoreState, StoreStats
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.rpc.channels import address_of_url, open_channel
@@ -68,14 +68,6 @@ class PdClientTimes:
 
     retry_delay_ms_min: int = 50
     retry_delay_ms_max: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class SplitIds:
-    """Ids for one new region: its own, and one per peer in the order of the region's peers."""
-
-    region_id: RegionId
-    peer_ids: tuple[PeerId, ...]
 
 
 class PdClient:
@@ -228,6 +220,10 @@ class PdClient:
         """Ids for ``count`` new regions out of ``region``."""
         response = await self._call("AskBatchSplit", region=region_to_pb(region), split_count=count)
         return [SplitIds(RegionId(ids.new_region_id), tuple(map(PeerId, ids.new_peer_ids))) for ids in response.ids]
+
+    async def report_batch_split(self, regions: Sequence[Region]) -> None:
+        """Tell PD the results of a split: at least two, ascending, adjoining."""
+        await self._call("ReportBatchSplit", regions=[region_to_pb(region) for region in regions])
 
     async def _call(self, name: str, **fields: Any) -> Any:
         return await self._retry(self.times.retry_window_ms, lambda: self._call_leader(name, fields))

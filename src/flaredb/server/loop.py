@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import StoreId
+from flaredb.model.region import Region
 from flaredb.server.counters import Histogram
 from flaredb.server.pace import Pace
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import (
+    AskSplit,
     Effect,
     Fatal,
     Input,
@@ -24,6 +26,7 @@ from flaredb.store.messages import (
     RefreshRoutes,
     Reply,
     ReportRegion,
+    ReportSplit,
     RequestsReceived,
     SendRaft,
     Sync,
@@ -49,6 +52,8 @@ class Rim(Protocol):
 
     def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None: ...
     def report_region(self, heartbeat: RegionHeartbeat) -> None: ...
+    def ask_split(self, region: Region, count: int) -> None: ...
+    def report_split(self, regions: tuple[Region, ...]) -> None: ...
     def refresh_routes(self) -> None: ...
     def note(self, note: Note) -> None: ...
 
@@ -164,6 +169,10 @@ class StoreLoop:
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, ReportRegion):
             self._rim.report_region(effect.heartbeat)
+        elif isinstance(effect, AskSplit):
+            self._rim.ask_split(effect.region, effect.count)
+        elif isinstance(effect, ReportSplit):
+            self._rim.report_split(effect.regions)
         elif isinstance(effect, RefreshRoutes):
             self._rim.refresh_routes()
         elif isinstance(effect, Note):

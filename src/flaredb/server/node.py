@@ -23,6 +23,7 @@ from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.errors import ConfigError
 from flaredb.model.ids import RegionId, StoreId
+from flaredb.model.region import Region
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
 from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
@@ -191,6 +192,12 @@ class StoreNode:
     def report_region(self, heartbeat: RegionHeartbeat) -> None:
         self.pd_link.report(heartbeat)
 
+    def ask_split(self, region: Region, count: int) -> None:
+        self.pd_link.ask_split(region, count)
+
+    def report_split(self, regions: tuple[Region, ...]) -> None:
+        self.pd_link.report_split(regions)
+
     def refresh_routes(self) -> None:
         self.pd_link.refresh_soon()
 
@@ -278,7 +285,7 @@ class StoreNode:
 
 
 def _store_config(settings: StoreSettings) -> StoreConfig:
-    raft = settings.raftstore
+    raft, split = settings.raftstore, settings.coprocessor
     return StoreConfig(
         tick_ms=raft.raft_base_tick_interval_ms,
         heartbeat_ticks=raft.raft_heartbeat_ticks,
@@ -294,6 +301,12 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         write_bytes_max=raft.max_waiting_writes_size_bytes,
         region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,
         peer_down_ms=raft.max_peer_down_duration_ms,
+        region_split_size_bytes=split.region_split_size_bytes,
+        region_max_size_bytes=split.max_size_bytes,
+        region_split_keys=split.split_keys,
+        region_max_keys=split.max_keys,
+        batch_split_limit=split.batch_split_limit,
+        split_region_check_tick_interval_ms=raft.split_region_check_tick_interval_ms,
     )
 
 

@@ -11,8 +11,6 @@ _BETWEEN_STORES = (
 )
 
 _TEXTS = {
-    "SplitRegion": "SplitRegion is not built: regions are not split by request yet; "
-    "name split keys before the cluster starts (flaredb demo --split-keys, or PD's initial layout)",
     "UnsafeDestroyRange": "UnsafeDestroyRange is not built; RawDeleteRange deletes a range of a region",
     "ReadIndex": "ReadIndex is not built; RawGet with replica_read set reads consistently from any replica",
     "Compact": "Compact is not built; the store compacts by itself",

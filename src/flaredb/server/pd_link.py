@@ -20,7 +20,7 @@ from flaredb.rpc.pd import PdClient, PdError, PdStoreTombstone
 from flaredb.server.logs import log_event
 from flaredb.server.registration import first_regions, register
 from flaredb.server.store_addresses import StoreAddresses
-from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned
+from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned, SplitIdsGranted
 
 STORE_HEARTBEAT_MS = 10_000
 ROUTES_PER_REFRESH = 1_024
@@ -59,6 +59,8 @@ class PdLink:
         self._routes_cursor = b""
         self._registered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._calls: set[asyncio.Task[None]] = set()
+        """Under way for single regions: at most one question per region, as the core asks, and a report each."""
 
     async def start(self) -> None:
         """Register, then go on in the background. If PD goes away meanwhile, registration goes on in the background.
@@ -79,16 +81,25 @@ class PdLink:
 
     async def stop(self) -> None:
         """End everything that start began. The client stays open."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._calls]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         self._tasks.clear()
         await self._client.heartbeats.stop()
 
     def report(self, heartbeat: RegionHeartbeat) -> None:
         """Send a region heartbeat; never blocks."""
         self._client.heartbeats.send(heartbeat)
+
+    def ask_split(self, region: Region, count: int) -> None:
+        """Ask PD for the ids of ``count`` new regions; the store is told SplitIdsGranted either way. Never blocks."""
+        self._spawn_call(self._ask_split(region, count), "asking for split ids")
+
+    def report_split(self, regions: tuple[Region, ...]) -> None:
+        """Tell PD the results of a split; lost if PD is away, as the region heartbeats say the same. Never blocks."""
+        self._spawn_call(self._report_split(regions), "reporting a split")
 
     def refresh_soon(self) -> None:
         """Ask PD for routes, at most once per ``routes_refresh_ms_min``."""
@@ -97,6 +108,19 @@ class PdLink:
     async def resolve(self, store_id: StoreId) -> str:
         """Where ``store_id`` takes Raft messages; see StoreAddresses.resolve."""
         return await self._addresses.resolve(store_id)
+
+    async def _ask_split(self, region: Region, count: int) -> None:
+        version = region.epoch.version
+        try:
+            ids = await self._client.ask_batch_split(region, count)
+        except PdError as error:
+            self._submit(SplitIdsGranted(region.id, version, (), str(error)))
+        else:
+            self._submit(SplitIdsGranted(region.id, version, tuple(ids)))
+
+    async def _report_split(self, regions: tuple[Region, ...]) -> None:
+        with suppress(PdError):
+            await self._client.report_batch_split(regions)
 
     async def _register(self) -> Region | None:
         created = await register(self._client, self._meta, self._has_regions)
@@ -167,6 +191,12 @@ class PdLink:
                 if routes:
                     self._submit(RoutesLearned(tuple(routes)))
             await asyncio.sleep(self._routes_refresh_ms_min / 1000)
+
+    def _spawn_call(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(_log_bug)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

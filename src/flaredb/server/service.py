@@ -18,6 +18,7 @@ from flaredb.server.batch_commands import BatchStream
 from flaredb.server.counters import Counters
 from flaredb.server.front import Front, abort
 from flaredb.server.not_built import not_built_text
+from flaredb.server.region_calls import RegionCalls
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.server.unary import UnaryCalls
 from flaredb.store.messages import Input
@@ -55,6 +56,7 @@ class KvService:
     ) -> None:
         self._front = Front(submit, cluster_id, store_id, settings or KvServiceSettings(), now_ms, counters)
         self._unary = UnaryCalls(self._front)
+        self._regions = RegionCalls(self._front, self._unary)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Generic handlers of the whole service, for grpc_server.make_server."""
@@ -70,6 +72,7 @@ class KvService:
             "GetHealthFeedback": self._get_health_feedback,
             "GetStoreSafeTS": self._get_store_safe_ts,
             "CheckLeader": self._check_leader,
+            "SplitRegion": self._regions.split_region,
         }
         make = getattr(grpc, f"{method.arity}_rpc_method_handler")
         return make(served.get(method.name) or _refuse(method.name))

@@ -104,6 +104,9 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     max_peer_down_duration_ms: Positive = 600_000
     """Silence after which a leader reports a replica as down."""
 
+    split_region_check_tick_interval_ms: Positive = 1_000
+    """Between two looks at which regions have outgrown their size; a look is cheap. TiKV: 10s."""
+
     messages_per_tick: Positive = 4_096
     """Inputs that one step takes at most."""
 
@@ -150,6 +153,53 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
             )
 
 
+class CoprocessorSettings(Section, frozen=True, kw_only=True):
+    """[coprocessor]: when regions split. TiKV keeps these keys here; its own sizes are 256MiB and 384MiB."""
+
+    region_split_size_bytes: Count = 32 * MIB
+    """What a piece of a split should hold; 0: no region splits by itself."""
+
+    region_max_size_bytes: Count = 0
+    """A region larger than this is split; 0: one and a half times region-split-size."""
+
+    region_split_keys: Count = 0
+    """Keys that a piece should hold at most; 0: 10,000 for each MiB of region-split-size."""
+
+    region_max_keys: Count = 0
+    """A region of more keys is split; 0: one and a half times region-split-keys."""
+
+    batch_split_limit: Positive = 10
+    """Keys at which a region that has outgrown its size is cut at once, at most."""
+
+    @property
+    def max_size_bytes(self) -> int:
+        """region-max-size, or what stands for it."""
+        return self.region_max_size_bytes or self.region_split_size_bytes * 3 // 2
+
+    @property
+    def split_keys(self) -> int:
+        """region-split-keys, or what stands for it."""
+        return self.region_split_keys or max(self.region_split_size_bytes * 10_000 // MIB, 1)
+
+    @property
+    def max_keys(self) -> int:
+        """region-max-keys, or what stands for it."""
+        return self.region_max_keys or self.split_keys * 3 // 2
+
+    def problems(self) -> Iterator[str]:
+        """What contradicts itself, each with both values."""
+        if self.max_size_bytes < self.region_split_size_bytes:
+            yield (
+                f"coprocessor.region-max-size = {self.max_size_bytes} must not be less than "
+                f"coprocessor.region-split-size = {self.region_split_size_bytes} (bytes)"
+            )
+        if self.max_keys < self.split_keys:
+            yield (
+                f"coprocessor.region-max-keys = {self.max_keys} must not be less than "
+                f"coprocessor.region-split-keys = {self.split_keys}"
+            )
+
+
 class RocksSettings(Section, frozen=True, kw_only=True):
     """[rocksdb]"""
 
@@ -174,6 +224,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     pd: PdClientSettings = PdClientSettings()
     raftstore: RaftstoreSettings = RaftstoreSettings()
+    coprocessor: CoprocessorSettings = CoprocessorSettings()
     rocksdb: RocksSettings = RocksSettings()
     log: LogSettings = LogSettings()
 
@@ -198,7 +249,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         )
         if not self.pd_addresses:
             raise ConfigError("pd.endpoints is empty: name at least one PD, such as 127.0.0.1:2379")
-        for problem in self.raftstore.problems():
+        for problem in (*self.raftstore.problems(), *self.coprocessor.problems()):
             raise ConfigError(problem)
 
     def to_dict(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class UnaryCalls:
             except (WrongCluster, DecodeError) as error:
                 counts.failed(call.name)
                 await abort(context, grpc.StatusCode.INVALID_ARGUMENT, _status_text(call, error))
-            result = command.result if type(command) is Known else await self._ask(command, route, len(data))
+            result = command.result if type(command) is Known else await self.ask(command, route, len(data))
             answer = await _encode(call, result)
             counts.answered(call.name, arrived_s)
             return answer
@@ -101,7 +101,7 @@ class UnaryCalls:
                 return call.answer(command.result)
             if loud:
                 route = route._replace(replica_read=True)
-            result = await self._ask(command, route, len(data))
+            result = await self.ask(command, route, len(data))
             if loud and isinstance(result, RegionError):
                 counts.failed(call.name)
                 await abort(context, grpc.StatusCode.UNAVAILABLE, str(result))
@@ -115,7 +115,8 @@ class UnaryCalls:
         request: Any = call.request.FromString(data)
         return self._front.routes.read(request.context), call.read(request, self._front.rules)
 
-    async def _ask(self, command: Command, route: Route, size_bytes: int) -> Any:
+    async def ask(self, command: Command, route: Route, size_bytes: int) -> Any:
+        """Hand a command to the store and wait for its result; ServerIsBusy if too many calls wait already."""
         settings, counts = self._front.settings, self._front.counts
         if self._waiting and (
             self._waiting >= settings.unary_calls_max or self._waiting_bytes + size_bytes > settings.unary_bytes_max

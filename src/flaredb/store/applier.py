@@ -21,10 +21,11 @@ from flaredb.model.commands import (
     Request,
     Write,
 )
-from flaredb.model.errors import EpochNotMatch, StaleCommand
+from flaredb.model.errors import StaleCommand
 from flaredb.raft import Entry, EntryType
+from flaredb.store.commands.split import SplitApplied, apply_split
 from flaredb.store.peer import Peer, Proposal
-from flaredb.wire.entries import COMPACT_LOG, WRITE, decode_entry
+from flaredb.wire.entries import COMPACT_LOG, SPLIT, WRITE, decode_entry
 
 Answer = Callable[[Request, Any], None]
 
@@ -63,13 +64,17 @@ class PendingWrites:
 class Applier:
     """Applies entries of any number of regions into one batch. One per step."""
 
-    __slots__ = ("_answer", "_batch", "_pending", "keys_written")
+    __slots__ = ("_answer", "_batch", "_pending", "keys_written", "refused", "splits")
 
     def __init__(self, engine: Engine, batch: WriteBatch, answer: Answer) -> None:
         self._batch = batch
         self._pending = PendingWrites(engine)
         self._answer = answer
         self.keys_written = 0
+        self.splits: list[SplitApplied] = []
+        """Staged by this batch, in log order; to be finished once it is written."""
+        self.refused: list[tuple[Peer, Request]] = []
+        """Overtaken by a change of their region; to be told of the regions as they are once splits are finished."""
 
     def apply(self, peer: Peer, entries: list[Entry]) -> None:
         """Stage the entries and the applied index; answer the requests that proposed them.
@@ -104,12 +109,14 @@ class Applier:
         payload = decode_entry(entry.data)
         if payload[0] == WRITE:
             self._apply_write(peer, payload[1], payload[2], None)
+        elif payload[0] == SPLIT:
+            self._apply_split(peer, payload, proposal)
         elif payload[0] == COMPACT_LOG:
             peer.storage.compact_to(min(payload[1], peer.synced_applied_index), self._batch)
 
     def _apply_write(self, peer: Peer, version: int, operations: list[Operation], proposal: Proposal | None) -> None:
         if version != peer.region.epoch.version:
-            self._refuse(peer, version, proposal)
+            self._refuse(peer, proposal)
             return
         outcomes = [self._apply_operation(peer, operation) for operation in operations]
         if proposal is None:
@@ -120,11 +127,19 @@ class Applier:
             self._answer(request, outcomes[at])
             at += len(request.command.operations)
 
-    def _refuse(self, peer: Peer, version: int, proposal: Proposal | None) -> None:
-        """The region changed between propose and apply: the write counts nowhere, on no replica."""
+    def _apply_split(self, peer: Peer, payload: list[Any], proposal: Proposal | None) -> None:
+        request = proposal.requests[0] if proposal is not None and proposal.requests else None
+        applied = apply_split(peer, payload, self._batch, request)
+        if applied is not None:
+            self.splits.append(applied)
+        else:
+            peer.split = None
+            self._refuse(peer, proposal)
+
+    def _refuse(self, peer: Peer, proposal: Proposal | None) -> None:
+        """The region changed between propose and apply: the entry counts nowhere, on no replica."""
         if proposal is not None:
-            for request in proposal.requests:
-                self._answer(request, EpochNotMatch(peer.region.id, version, (peer.region,)))
+            self.refused += [(peer, request) for request in proposal.requests]
 
     def _apply_operation(self, peer: Peer, operation: Operation) -> CasResult | None:
         code, cf, key = operation[0], operation[1], operation[2]
@@ -147,6 +162,7 @@ class Applier:
         size = len(key) + len(value)
         traffic.bytes_written += size
         peer.approximate_size_bytes += size
+        peer.grown_bytes += size
         peer.approximate_keys += 1
 
     def _delete(self, cf: int, key: bytes) -> None:

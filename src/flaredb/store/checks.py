@@ -15,6 +15,7 @@ from flaredb.model.commands import (
     Get,
     Request,
     Scan,
+    Split,
     Write,
 )
 from flaredb.model.errors import (
@@ -27,14 +28,19 @@ from flaredb.model.errors import (
 )
 from flaredb.model.ids import StoreId
 from flaredb.model.region import Region
+from flaredb.store.commands.split import check_split_keys
 from flaredb.store.peer import Peer
+from flaredb.store.region_map import RegionMap
+
+REGIONS_TOLD_MAX = 64
+"""Regions that one EpochNotMatch carries at most."""
 
 
 class LeaderUnknown(NotLeader):
     """No leader is known: the request may be held for a while before it is refused."""
 
 
-def check(peer: Peer, store_id: StoreId, request: Request) -> None:
+def check(peer: Peer, store_id: StoreId, request: Request, regions: RegionMap) -> None:
     """Let a request to an existing region pass, or raise the RegionError that names what is wrong."""
     if request.store_id != store_id:
         raise StoreNotMatch(request.store_id, store_id)
@@ -45,16 +51,34 @@ def check(peer: Peer, store_id: StoreId, request: Request) -> None:
         _check_follower(peer, request)
     if request.term and peer.term > request.term + 1:
         raise StaleCommand(f"region {region.id} is at term {peer.term}, the request was made for term {request.term}")
-    if request.version != region.epoch.version:
-        raise EpochNotMatch(region.id, request.version, (region,))
+    check_epoch(region, request, regions)
     check_keys(region, request.command)
+
+
+def check_epoch(region: Region, request: Request, regions: RegionMap) -> None:
+    """Raise EpochNotMatch unless the request was made for the region as it is: splits compare conf_ver too."""
+    epoch, command = region.epoch, request.command
+    if request.version != epoch.version or (isinstance(command, Split) and command.conf_ver != epoch.conf_ver):
+        raise epoch_not_match(region, request.version, regions)
+
+
+def epoch_not_match(region: Region, asked_version: int, regions: RegionMap) -> EpochNotMatch:
+    """The error with what covers the range that the region had at ``asked_version``: itself and those here that were
+    split off since. They lie to its left, because the rightmost piece keeps the id.
+    """
+    born_since: list[Region] = []
+    left = regions.ending_at(region.start_key) if asked_version < region.epoch.version else None
+    while left is not None and left.epoch.version > asked_version and len(born_since) < REGIONS_TOLD_MAX - 1:
+        born_since.append(left)
+        left = regions.ending_at(left.start_key)
+    return EpochNotMatch(region.id, asked_version, (region, *reversed(born_since)))
 
 
 def _check_follower(peer: Peer, request: Request) -> None:
     leader = peer.leader()
     if leader is None:
         raise LeaderUnknown(peer.region.id, None)
-    if request.replica_read and not isinstance(request.command, Write):
+    if request.replica_read and not isinstance(request.command, Write | Split):
         return
     raise NotLeader(peer.region.id, leader)
 
@@ -79,6 +103,8 @@ def check_keys(region: Region, command: Command) -> None:
     elif isinstance(command, BatchScan):
         for scan in command.scans:
             _check_scan(region, scan)
+    elif isinstance(command, Split):
+        check_split_keys(region, command.keys)
     elif isinstance(command, Checksum):
         for start, _ in command.ranges:
             _check_start(region, start)

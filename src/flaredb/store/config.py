@@ -72,6 +72,25 @@ class StoreConfig:
     peer_down_ms: int = 600_000
     """raftstore.max-peer-down-duration"""
 
+    region_split_size_bytes: int = 32 * MIB
+    """coprocessor.region-split-size: what a piece of a split should hold; 0: no region splits by itself. The default
+    is an eighth of TiKV's, because the rows of a region are read by Python before it is split (docs/adr/0011)."""
+
+    region_max_size_bytes: int = 48 * MIB
+    """coprocessor.region-max-size: a region larger than this is split."""
+
+    region_split_keys: int = 320_000
+    """coprocessor.region-split-keys: keys that a piece should hold at most."""
+
+    region_max_keys: int = 480_000
+    """coprocessor.region-max-keys: a region of more keys is split."""
+
+    batch_split_limit: int = 10
+    """coprocessor.batch-split-limit: keys that one split check finds at most."""
+
+    split_region_check_tick_interval_ms: int = 1_000
+    """raftstore.split-region-check-tick-interval"""
+
     def validate(self) -> None:
         """Check relations. Errors: ConfigError naming both settings."""
         rules = (
@@ -87,6 +106,17 @@ class StoreConfig:
                 f"raftstore.raft-max-election-timeout-ticks ({self.election_ticks_max})",
             ),
             (self.batch_entry_size_bytes <= self.entry_size_bytes_max, "raftstore.raft-entry-max-size is below 1 MiB"),
+            (
+                self.region_split_size_bytes <= self.region_max_size_bytes,
+                f"coprocessor.region-split-size ({self.region_split_size_bytes}) must not exceed "
+                f"coprocessor.region-max-size ({self.region_max_size_bytes})",
+            ),
+            (
+                0 < self.region_split_keys <= self.region_max_keys,
+                f"coprocessor.region-split-keys ({self.region_split_keys}) must be positive and must not exceed "
+                f"coprocessor.region-max-keys ({self.region_max_keys})",
+            ),
+            (self.batch_split_limit > 0, "coprocessor.batch-split-limit must be positive"),
             (self.scan_slice_rows > 0, "scan_slice_rows must be positive"),
         )
         for holds, message in rules:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flaredb.model.cluster import RegionHeartbeat, RegionRoute
+from flaredb.model.cluster import RegionHeartbeat, RegionRoute, SplitIds
 from flaredb.model.commands import Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import Region
@@ -87,6 +87,35 @@ class RoutesLearned:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitRequested:
+    """Split a region that is led here, on the store's own or PD's behalf; clients send a Request with a Split.
+
+    Whatever does not fit the region as it is now is dropped, or answered to ``token`` with a RegionError.
+    """
+
+    token: Any
+    """As Request.token; None: nobody waits for the outcome."""
+
+    region_id: RegionId
+    version: int
+    conf_ver: int
+    keys: tuple[bytes, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitIdsGranted:
+    """PD's answer to AskSplit: one SplitIds per new region, or why there are none."""
+
+    region_id: RegionId
+    version: int
+    """Region epoch version that AskSplit named."""
+
+    ids: tuple[SplitIds, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatsWanted:
     """The link to PD is new: report every region led here at once."""
 
@@ -104,6 +133,8 @@ Input = (
     | StoreReached
     | RegionsListed
     | RoutesLearned
+    | SplitRequested
+    | SplitIdsGranted
     | HeartbeatsWanted
     | ShutdownStarted
 )
@@ -141,6 +172,21 @@ class ReportRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSplit:
+    """Ask PD for the ids of ``count`` new regions out of ``region``, then tell SplitIdsGranted."""
+
+    region: Region
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSplit:
+    """Tell PD the results of a split, in key order. May be lost: the leaders' heartbeats say the same."""
+
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshRoutes:
     """Ask PD for its regions: a request named one that this store does not know."""
 
@@ -162,4 +208,4 @@ class Fatal:
     exit_status: int = 70
 
 
-Effect = SendRaft | Sync | Reply | ReportRegion | RefreshRoutes | Note | Fatal
+Effect = SendRaft | Sync | Reply | ReportRegion | AskSplit | ReportSplit | RefreshRoutes | Note | Fatal

@@ -34,6 +34,19 @@ class Proposal:
 
 
 @dataclass(slots=True)
+class SplitUnderWay:
+    """A split of this region that this leader has begun; at most one at a time."""
+
+    request: Request
+    asked_ms: int
+    is_proposed: bool = False
+    """True once the log has it: then its request is also in the proposals, which answer it."""
+
+    pieces: tuple[tuple[int, int], ...] = ()
+    """(bytes, keys) of each result, if a split check has counted them; used here only, never replicated."""
+
+
+@dataclass(slots=True)
 class Traffic:
     """What a peer moved since it last reported to PD."""
 
@@ -66,6 +79,7 @@ class Peer:
         "approximate_keys",
         "approximate_size_bytes",
         "eager",
+        "grown_bytes",
         "last_heard_ms",
         "leader_id",
         "meta",
@@ -75,6 +89,7 @@ class Peer:
         "proposals",
         "reads",
         "region",
+        "split",
         "storage",
         "store_of",
         "synced_applied_index",
@@ -115,6 +130,9 @@ class Peer:
         self.traffic = Traffic()
         self.approximate_size_bytes = 0
         self.approximate_keys = 0
+        self.grown_bytes = 0
+        """Written since the region was last looked at by a split check."""
+        self.split: SplitUnderWay | None = None
 
     @property
     def is_leader(self) -> bool:

@@ -33,7 +33,7 @@ OnSoftState = Callable[[Peer], None]
 class ReadyStep:
     """Handles the Readys of one step. ``sequence`` names the sync that will make its batch durable."""
 
-    __slots__ = ("_applier", "_batch", "_on_soft_state", "_outbox", "must_sync", "sequence")
+    __slots__ = ("_batch", "_on_soft_state", "_outbox", "applier", "must_sync", "sequence")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ReadyStep:
     ) -> None:
         self._batch = batch
         self._outbox = outbox
-        self._applier = Applier(engine, batch, answer)
+        self.applier = Applier(engine, batch, answer)
         self._on_soft_state = on_soft_state
         self.sequence = sequence
         self.must_sync = False
@@ -72,7 +72,7 @@ class ReadyStep:
         peer.node.advance_append_async(ready)
         self._await_sync(peer, ready)
         if ready.committed_entries:
-            self._applier.apply(peer, ready.committed_entries)
+            self.applier.apply(peer, ready.committed_entries)
         if ready.ss is not None:
             self._on_soft_state(peer)
 

@@ -39,6 +39,14 @@ class RegionMap:
         stop = bisect_left(self._starts, end_key) if end_key else len(self._starts)
         return self._regions[at:stop]
 
+    def ending_at(self, key: bytes) -> Region | None:
+        """The region whose end is ``key``, if one is here; none ends at b"", which as a start has nothing before it."""
+        at = bisect_left(self._starts, key) - 1
+        if not key or at < 0:
+            return None
+        region = self._regions[at]
+        return region if region.end_key == key else None
+
     def insert(self, region: Region) -> None:
         """Add a region. Pre: it overlaps none that is here (asserted)."""
         clash = self.overlapping(region.start_key, region.end_key)

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from flaredb.engine.base import Engine, EngineError
-from flaredb.model.commands import Request, Write
+from flaredb.model.commands import Request, Split, Write
 from flaredb.model.errors import (
     ConfigError,
     NotLeader,
@@ -24,14 +24,16 @@ from flaredb.model.errors import (
     StoreClosing,
     UndeterminedResult,
 )
-from flaredb.model.ids import RegionId, StoreId
+from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.raft import RaftError
 from flaredb.store import bootstrap, reads
-from flaredb.store.checks import LeaderUnknown, check, check_keys
+from flaredb.store.checks import LeaderUnknown, check, check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
+from flaredb.store.commands.split import SplitApplied, ask_split, on_split_applied, propose_split
 from flaredb.store.commands.write import collect_write, propose_writes
 from flaredb.store.config import StoreConfig
+from flaredb.store.early_messages import EarlyMessages
 from flaredb.store.heartbeat import make_report
 from flaredb.store.messages import (
     Effect,
@@ -45,10 +47,13 @@ from flaredb.store.messages import (
     RegionsListed,
     Reply,
     ReportRegion,
+    ReportSplit,
     RequestsReceived,
     RoutesLearned,
     SendRaft,
     ShutdownStarted,
+    SplitIdsGranted,
+    SplitRequested,
     StoreReached,
     StoreUnreached,
     Sync,
@@ -59,6 +64,7 @@ from flaredb.store.read_executor import ReadExecutor
 from flaredb.store.ready import Outbox, ReadyStep
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
+from flaredb.store.split_check import CheckDone, SplitChecks, estimate_size, outgrown
 from flaredb.wire.entries import EntryCorrupted
 from flaredb.wire.states import StateCorrupted
 
@@ -90,6 +96,7 @@ class Store:
         self._now_ms = now_ms
         self._next_tick_ms = now_ms + config.tick_ms
         self._next_gc_ms = now_ms + config.log_gc_interval_ms
+        self._next_split_check_ms = now_ms + config.split_region_check_tick_interval_ms
         self._sequence = 0
         self._unstarted: list[Request] = []
         """Requests that came before this store knew its regions."""
@@ -106,10 +113,14 @@ class Store:
         self._synced: int | None = None
         self._closing = False
         self._executor = ReadExecutor(engine, config.scan_slice_rows, self._answer)
+        self._split_checks = SplitChecks(config, engine)
+        self._early = EarlyMessages()
         self.is_started = bootstrap.is_bootstrapped(engine)
         """False until this store has been given its first regions."""
         for region in bootstrap.load_regions(engine, store_id):
-            self._add_peer(region, first_start=False)
+            peer = self._add_peer(region, first_start=False)
+            peer.approximate_size_bytes, peer.approximate_keys = estimate_size(engine, region)
+            peer.grown_bytes = peer.approximate_size_bytes
 
     # ------------------------------------------------ the step
 
@@ -127,6 +138,7 @@ class Store:
             self._propose()
             self._handle_readys()
             self._run_reads()
+            self._run_split_checks()
         except EngineError as error:
             return [Fatal(f"the storage engine failed: {error}", EXIT_ENGINE_FAILED)]
         except (StateCorrupted, EntryCorrupted) as error:
@@ -141,11 +153,12 @@ class Store:
 
     def has_work(self) -> bool:
         """True if step should be called again at once."""
-        return bool(self._touched) or self._executor.has_work()
+        return bool(self._touched) or self._executor.has_work() or self._split_checks.has_work()
 
     def close(self) -> None:
         """Let go of engine snapshots. The engine itself is its owner's to close."""
         self._executor.close()
+        self._split_checks.close()
 
     def region_status(self, region_id: RegionId) -> dict[str, Any] | None:
         """What the status server shows of a region here."""
@@ -178,6 +191,10 @@ class Store:
             self._on_regions_listed(item.regions)
         elif isinstance(item, RoutesLearned):
             self.routes.learn(item.routes)
+        elif isinstance(item, SplitRequested):
+            self._on_split_requested(item)
+        elif isinstance(item, SplitIdsGranted):
+            self._on_split_ids(item)
         elif isinstance(item, HeartbeatsWanted):
             for peer in self._led():
                 self._report(peer)
@@ -186,9 +203,12 @@ class Store:
             self._start_shutdown()
 
     def _take_envelope(self, envelope: RaftEnvelope) -> None:
-        """A message for a region or replica that is not here is dropped, as if the network had lost it."""
+        """A message for another replica than the one here is dropped, as if the network had lost it."""
         peer = self.peers.get(envelope.region_id)
-        if peer is None or envelope.to_peer != peer.meta.id:
+        if peer is None:
+            self._early.keep(envelope)
+            return
+        if envelope.to_peer != peer.meta.id:
             return
         peer.last_heard_ms[envelope.from_peer] = self._now_ms
         try:
@@ -199,7 +219,7 @@ class Store:
 
     def _take_request(self, request: Request) -> None:
         if self._closing:
-            self._answers.append((request.token, StoreClosing()))
+            self._reply(request, StoreClosing())
             return
         size_bytes = request.command.size_bytes if isinstance(request.command, Write) else 0
         if self.waiting_requests >= self.config.requests_max:
@@ -207,14 +227,14 @@ class Store:
                 f"{self.waiting_requests} requests wait in store {self.store_id}, which is all that "
                 "raftstore.max-waiting-requests allows"
             )
-            self._answers.append((request.token, ServerIsBusy(reason, BUSY_BACKOFF_MS)))
+            self._reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
             return
         if size_bytes and self.waiting_write_bytes + size_bytes > self.config.write_bytes_max:
             reason = (
                 f"{self.waiting_write_bytes} bytes of writes wait in store {self.store_id}; with {size_bytes} more they"
                 f" exceed raftstore.max-waiting-writes-size = {self.config.write_bytes_max}"
             )
-            self._answers.append((request.token, ServerIsBusy(reason, BUSY_BACKOFF_MS)))
+            self._reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
             return
         self.waiting_requests += 1
         self.waiting_write_bytes += size_bytes
@@ -227,9 +247,11 @@ class Store:
             self._admit_unknown(request)
             return
         try:
-            check(peer, self.store_id, request)
+            check(peer, self.store_id, request, self.region_map)
             if isinstance(request.command, Write):
                 collect_write(self.config, peer, request)
+            elif isinstance(request.command, Split):
+                self._effects.append(ask_split(self.config, peer, request, self._now_ms))
             else:
                 if not request.deadline_ms:
                     request.deadline_ms = self._now_ms + self.config.read_timeout_ms
@@ -261,20 +283,93 @@ class Store:
         self.waiting_requests -= 1
         if isinstance(request.command, Write):
             self.waiting_write_bytes -= request.command.size_bytes
-        self._answers.append((request.token, result))
+        self._reply(request, result)
+
+    def _reply(self, request: Request, result: Any) -> None:
+        if request.token is not None:
+            self._answers.append((request.token, result))
+
+    # ------------------------------------------------ splits
+
+    def _on_split_requested(self, asked: SplitRequested) -> None:
+        peer = self.peers.get(asked.region_id)
+        peer_id = peer.meta.id if peer is not None else PeerId(0)
+        command = Split(asked.keys, asked.conf_ver, asked.reason)
+        self._take_request(Request(asked.token, command, asked.region_id, asked.version, peer_id, self.store_id))
+
+    def _on_split_ids(self, granted: SplitIdsGranted) -> None:
+        """The region may have changed while PD was asked: the gate again, then the log."""
+        peer = self.peers.get(granted.region_id)
+        if peer is None or peer.split is None or peer.split.is_proposed:
+            return
+        request = peer.split.request
+        if request.version != granted.version:
+            return
+        try:
+            if granted.error:
+                raise ServerIsBusy(f"PD granted no ids for a split: {granted.error}", BUSY_BACKOFF_MS)
+            check(peer, self.store_id, request, self.region_map)
+            propose_split(self.config, peer, granted.ids, self._now_ms)
+        except RegionError as error:
+            self._give_up_split(peer, error)
+        self._touched.add(peer.region.id)
+
+    def _give_up_split(self, peer: Peer, error: RegionError) -> None:
+        """Forget the split under way. One that was proposed may still be applied; its proposal answers for it."""
+        if peer.split is not None and not peer.split.is_proposed:
+            self._answer(peer.split.request, error)
+            peer.grown_bytes = self.config.region_split_size_bytes
+        peer.split = None
+
+    def _finish_splits(self, applied_splits: list[SplitApplied]) -> None:
+        for applied in applied_splits:
+            peer = applied.parent
+            on_split_applied(applied, self.region_map, self.config, self._add_newcomer)
+            self._touched.add(peer.region.id)
+            if peer.is_leader:
+                self._effects.append(ReportSplit(applied.results))
+                self._report(peer)
+            if applied.request is not None:
+                self._answer(applied.request, applied.results)
+            again = peer.parked + reads.take_unconfirmed(peer)
+            peer.parked = []
+            for request in again:
+                self._admit(request)
+            new_ids = [region.id for region in applied.results[:-1]]
+            self._note("region split", region_id=peer.region.id, region_ids=new_ids, index=peer.applied_index)
+
+    def _add_newcomer(self, region: Region, campaigns: bool) -> Peer:
+        return self._add_peer(region, first_start=True, eager=campaigns)
+
+    def _run_split_checks(self) -> None:
+        done = self._split_checks.run_slice()
+        peer = self.peers.get(done.region.id) if done is not None else None
+        if done is not None and peer is not None and peer.region.epoch == done.region.epoch:
+            self._on_checked(peer, done)
+
+    def _on_checked(self, peer: Peer, done: CheckDone) -> None:
+        if done.is_whole:
+            peer.approximate_size_bytes, peer.approximate_keys = done.size_bytes, done.key_count
+        if done.keys and peer.is_leader:
+            epoch = peer.region.epoch
+            wanted = SplitRequested(None, peer.region.id, epoch.version, epoch.conf_ver, done.keys, "size")
+            self._on_split_requested(wanted)
+            if peer.split is not None and not peer.split.is_proposed:
+                peer.split.pieces = done.pieces
 
     # ------------------------------------------------ stores and regions
 
-    def _add_peer(self, region: Region, *, first_start: bool) -> Peer:
+    def _add_peer(self, region: Region, *, first_start: bool, eager: bool = False) -> Peer:
         peer = Peer(self.config, self.store_id, region, self._engine, self._rng, first_start)
         peer.next_report_ms = self._now_ms
         self.region_map.insert(region)
         self.peers[region.id] = peer
-        if first_start and region.peers[0].store_id == self.store_id:
-            peer.eager = True
+        peer.eager = eager
         if len(region.peers) == 1 or peer.eager:
             peer.node.campaign()
         self._touched.add(region.id)
+        for envelope in self._early.take(region.id):
+            self._take_envelope(envelope)
         return peer
 
     def _on_regions_listed(self, regions: Sequence[Region]) -> None:
@@ -287,7 +382,7 @@ class Store:
             return
         self.is_started = True
         for region in created:
-            self._add_peer(region, first_start=True)
+            self._add_peer(region, first_start=True, eager=region.peers[0].store_id == self.store_id)
         self._note("regions created", region_ids=[region.id for region in created])
         held, self._unstarted = self._unstarted, []
         for request in held:
@@ -336,6 +431,11 @@ class Store:
             self._next_gc_ms = self._now_ms + self.config.log_gc_interval_ms
             for peer in self._led():
                 propose_compact_log(peer, self.config.log_gc_threshold)
+        if self._now_ms >= self._next_split_check_ms:
+            self._next_split_check_ms = self._now_ms + self.config.split_region_check_tick_interval_ms
+            for peer in self.peers.values():
+                if outgrown(self.config, peer) and self._split_checks.start(peer.region):
+                    peer.grown_bytes = 0
 
     def _expire_if_due(self) -> None:
         """Refuse what has waited too long. Looked at a few times a second, and only while something waits."""
@@ -354,6 +454,8 @@ class Store:
         for request in reads.take_expired(peer, self._now_ms):
             self._answer(request, ReadIndexNotReady(peer.region.id, "no quorum confirmed the leader in time"))
         limit_ms = self._now_ms - self.config.write_timeout_ms
+        if peer.split is not None and peer.split.asked_ms <= limit_ms:
+            self._give_up_split(peer, ServerIsBusy("PD granted no ids for a split in time", BUSY_BACKOFF_MS))
         for proposals in peer.proposals.values():
             for proposal in proposals:
                 if proposal.requests and proposal.proposed_ms <= limit_ms:
@@ -408,6 +510,9 @@ class Store:
                 self._awaiting_sync.add(region_id)
         if len(batch):
             self._engine.write(batch)
+        self._finish_splits(step.applier.splits)
+        for peer, request in step.applier.refused:
+            self._answer(request, epoch_not_match(peer.region, request.version, self.region_map))
         self._send()
         if step.must_sync:
             self._sequence = step.sequence
@@ -426,6 +531,8 @@ class Store:
         peer.leader_id = leader_id
         if leader_id:
             peer.eager = False
+        if leader_id != peer.meta.id:
+            self._give_up_split(peer, NotLeader(peer.region.id, peer.leader()))
         again = reads.take_unconfirmed(peer)
         if leader_id:
             again += peer.parked
@@ -455,7 +562,9 @@ class Store:
         self._executor.run_slices()
 
     def _run_read(self, peer: Peer, request: Request) -> None:
+        """The region may have been split since the read was admitted: rows of a smaller region are no answer."""
         try:
+            check_epoch(peer.region, request, self.region_map)
             check_keys(peer.region, request.command)
         except RegionError as error:
             self._answer(request, error)

@@ -2,6 +2,8 @@
 
     [WRITE, region_version, [operation, ...]]     operations as model/commands.py documents them
     [COMPACT_LOG, compact_index]                  entries up to compact_index may go
+    [SPLIT, region_version, conf_ver, right_derive, [[split_key, region_id, [peer_id, ...]], ...]]
+                                                  one new region per split key; peer ids in the order of the peers
 
 A payload of no bytes is a new leader's empty entry. The bytes are what followers store and replay, so a kind never
 changes its meaning: a new form takes a new number.
@@ -9,14 +11,19 @@ changes its meaning: a new form takes a new number.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from flaredb.model.commands import Operation
+from flaredb.model.ids import PeerId, RegionId
+from flaredb.model.region import RegionEpoch
 
 WRITE = 1
 COMPACT_LOG = 2
+SPLIT = 3
+_KINDS = (WRITE, COMPACT_LOG, SPLIT)
 
 WRITE_OVERHEAD_BYTES_MAX = 32
 """What a payload adds to a single operation's own bytes, at most; entry limits allow for it."""
@@ -29,6 +36,24 @@ class EntryCorrupted(Exception):
     """A log entry does not decode: the disk or another version wrote it; nothing may be applied after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class SplitPiece:
+    """One new region: it ends where ``split_key`` begins the next piece."""
+
+    split_key: bytes
+    region_id: RegionId
+    peer_ids: tuple[PeerId, ...]
+    """In the order of the parent's peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEntry:
+    """A split as the log holds it: valid only at exactly ``epoch``. The parent keeps its id and the last piece."""
+
+    epoch: RegionEpoch
+    pieces: tuple[SplitPiece, ...]
+
+
 def encode_write(region_version: int, operations: list[Operation]) -> bytes:
     """Payload of the operations of one region in one step, checked against ``region_version`` again when applied."""
     return _encode((WRITE, region_version, operations))
@@ -39,12 +64,35 @@ def encode_compact_log(compact_index: int) -> bytes:
     return _encode((COMPACT_LOG, compact_index))
 
 
+def encode_split(entry: SplitEntry) -> bytes:
+    """Payload that cuts a region; right_derive (the rightmost piece keeps the id) is written down, always true."""
+    pieces = [(piece.split_key, piece.region_id, piece.peer_ids) for piece in entry.pieces]
+    return _encode((SPLIT, entry.epoch.version, entry.epoch.conf_ver, True, pieces))
+
+
+def decode_split(payload: list[Any]) -> SplitEntry:
+    """The split in a payload of :func:`decode_entry`. Errors: EntryCorrupted."""
+    try:
+        _, version, conf_ver, right_derive, pieces = payload
+        if right_derive is not True:
+            raise ValueError("the leftmost piece keeps the id, which no version writes")
+        return SplitEntry(
+            RegionEpoch(version=version, conf_ver=conf_ver),
+            tuple(
+                SplitPiece(bytes(key), RegionId(region_id), tuple(map(PeerId, peer_ids)))
+                for key, region_id, peer_ids in pieces
+            ),
+        )
+    except (ValueError, TypeError) as error:
+        raise EntryCorrupted(f"split entry does not decode: {error}") from error
+
+
 def decode_entry(data: bytes) -> list[Any]:
     """The payload as a list whose first item is its kind. Errors: EntryCorrupted."""
     try:
         payload = _decode(data)
     except msgspec.DecodeError as error:
         raise EntryCorrupted(f"log entry of {len(data)} bytes does not decode: {error}") from error
-    if not isinstance(payload, list) or not payload or payload[0] not in (WRITE, COMPACT_LOG):
+    if not isinstance(payload, list) or not payload or payload[0] not in _KINDS:
         raise EntryCorrupted(f"log entry of {len(data)} bytes has an unknown kind; was it written by a newer version?")
     return payload

@@ -95,6 +95,7 @@ _FILL: dict[type[errors.RegionError], Callable[[Any, pb.Error], None]] = {
     errors.RaftEntryTooLarge: _raft_entry_too_large,
     errors.ReadIndexNotReady: _read_index_not_ready,
     errors.UndeterminedResult: _undetermined,
+    errors.InvalidSplitKeys: _message_only,
     errors.StoreClosing: _message_only,
 }
 

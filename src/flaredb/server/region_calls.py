@@ -1,0 +1,31 @@
+"""Calls about a region as a whole rather than its data: SplitRegion (wire facts 2.6)."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from flaredb.model.errors import InvalidRequest
+from flaredb.server.front import Front, abort
+from flaredb.server.unary import UnaryCalls
+from flaredb.wire.requests import WrongCluster
+from flaredb.wire.split_calls import encode_split_result, read_split
+
+
+class RegionCalls:
+    """Handlers that take and give bytes. The store answers them through ``unary``, like any call made alone."""
+
+    def __init__(self, front: Front, unary: UnaryCalls) -> None:
+        self._front = front
+        self._unary = unary
+
+    async def split_region(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """SplitRegion: cut a region at the keys named. A response has no member for a request that is wrong in
+        itself, so that is a status.
+        """
+        try:
+            encoded_context, command = read_split(data)
+            route = self._front.routes.read(encoded_context)
+        except (WrongCluster, DecodeError, InvalidRequest) as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"SplitRegion: {error}")
+        return encode_split_result(await self._unary.ask(command, route, len(data)))
