@@ -8,8 +8,8 @@ find out. Frames of BatchCommands bring many requests at once and never wait.
 
 from __future__ import annotations
 
-STEP_DISTANCE_SECONDS = 0.001
-CROWDED_CALLS = 3
+STEP_DISTANCE_SECONDS = 0.003
+CROWDED_CALLS = 8
 """Calls waiting or arrived together from which on it pays to keep the distance."""
 
 CROWDED_SECONDS = 0.05
