@@ -48,13 +48,3 @@ def _route(found: pdpb_pb2.Region, addresses: dict[int, str]) -> Route:
     peer = metapb_pb2.Peer(id=found.leader.id, store_id=found.leader.store_id)
     context = kvrpcpb_pb2.Context(region_id=region.id, region_epoch=region.region_epoch, peer=peer)
     return Route(region.start_key, region.end_key, addresses[found.leader.store_id], context)
-
-
-def h2kv_routes(routes: list[Route]) -> tuple[list[str], str]:
-    """Addresses, and the text of a routes file: ``starthex|- address_index contexthex`` per region."""
-    addresses = sorted({route.address for route in routes})
-    lines = [
-        f"{route.start_key.hex() or '-'} {addresses.index(route.address)} {route.context.SerializeToString().hex()}"
-        for route in routes
-    ]
-    return addresses, "\n".join(lines) + "\n"
