@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flaredb.engine.base import EngineFailed
-from flaredb.model.cluster import NodeState, StoreStats
+from flaredb.model.cluster import NodeState, SplitIds, StoreStats
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import Peer
 from flaredb.pd.config import PdConfig
@@ -32,7 +32,6 @@ from flaredb.pd.messages import (
     ReportRegion,
     ReportStore,
     ScanRegions,
-    SplitIds,
     StoreOrders,
     StoreView,
     Sync,

@@ -14,7 +14,8 @@ from flaredb.model.keys import STORE_IDENT_KEY
 from flaredb.pd import state
 from flaredb.pd.messages import KeyRange, ReportRegion, ScanRegions
 from flaredb.wire import pd_states
-from flaredb.wire.states import StateCorrupted, encode_region, encode_store_ident
+from flaredb.wire.records import StateCorrupted
+from flaredb.wire.states import encode_region, encode_store_ident
 from tests.pd.helpers import Driver, cluster_of, heartbeat, region, store
 
 

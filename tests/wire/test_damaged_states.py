@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from flaredb.wire.states import StateCorrupted, decode_log_entry, decode_region, decode_store_ident
+from flaredb.wire.records import StateCorrupted
+from flaredb.wire.states import decode_log_entry, decode_region, decode_store_ident
 
 
 def _record(*fields: object) -> bytes:

@@ -28,7 +28,7 @@ def serve(run: Callable[[Settings], int], settings: Settings, data_dir: str) -> 
     Errors: CannotServe for a directory that cannot be opened, whose disk fails or whose state is corrupt.
     """
     from flaredb.engine.base import EngineCorrupted, EngineError, EngineFailed
-    from flaredb.wire.states import StateCorrupted
+    from flaredb.wire.records import StateCorrupted
 
     try:
         return run(settings)

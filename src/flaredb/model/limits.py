@@ -8,6 +8,3 @@ KEY_SIZE_BYTES_MAX = 8 * KIB
 
 ENTRY_SIZE_BYTES_MAX = 8 * MIB
 """Largest Raft log entry; setting raftstore.raft-entry-max-size."""
-
-SCAN_LIMIT_MAX = 10_240
-"""Rows that official clients ask for at most in one scan; the server itself sets no maximum."""

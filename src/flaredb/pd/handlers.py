@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from flaredb.model.cluster import NodeState
+from flaredb.model.cluster import NodeState, SplitIds
 from flaredb.model.ids import INVALID_ID, ClusterId, PeerId, RegionId
 from flaredb.model.region import Region
 from flaredb.pd import layout, lookups
@@ -38,7 +38,6 @@ from flaredb.pd.messages import (
     ReportRegion,
     ReportStore,
     ScanRegions,
-    SplitIds,
     StoreOrders,
     StoreView,
     TakeTimestamps,

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from flaredb.model.cluster import NodeState, RegionHeartbeat, StoreMeta, StoreStats
-from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 
 # ---------------------------------------------------------------- errors
@@ -297,14 +297,6 @@ class GcState:
 
     safe_point: int
     services: tuple[ServiceSafePoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SplitIds:
-    """Ids of one new region: its own, and one per peer of the parent, in the parent's order."""
-
-    region_id: RegionId
-    peer_ids: tuple[PeerId, ...]
 
 
 # ---------------------------------------------------------------- inputs

@@ -64,13 +64,12 @@ class PendingWrites:
 class Applier:
     """Applies entries of any number of regions into one batch. One per step."""
 
-    __slots__ = ("_answer", "_batch", "_pending", "keys_written", "refused", "splits")
+    __slots__ = ("_answer", "_batch", "_pending", "refused", "splits")
 
     def __init__(self, engine: Engine, batch: WriteBatch, answer: Answer) -> None:
         self._batch = batch
         self._pending = PendingWrites(engine)
         self._answer = answer
-        self.keys_written = 0
         self.splits: list[SplitApplied] = []
         """Staged by this batch, in log order; to be finished once it is written."""
         self.refused: list[tuple[Peer, Request]] = []

@@ -21,7 +21,8 @@ from flaredb.model.keys import (
 from flaredb.model.layout import check_no_overlap, validate_layout
 from flaredb.model.region import INITIAL_EPOCH, Region
 from flaredb.store.raft_storage import write_initial_state
-from flaredb.wire.states import StateCorrupted, decode_region, decode_store_ident, encode_region, encode_store_ident
+from flaredb.wire.records import StateCorrupted
+from flaredb.wire.states import decode_region, decode_store_ident, encode_region, encode_store_ident
 
 
 def read_store_ident(engine: Engine) -> tuple[ClusterId, StoreId] | None:

@@ -96,7 +96,6 @@ class Peer:
         "traffic",
         "unsynced",
         "writes",
-        "writes_bytes",
     )
 
     def __init__(
@@ -118,7 +117,6 @@ class Peer:
         """True on the peer that should lead a region that was just created: it campaigns without waiting."""
         self.writes: list[Request] = []
         """Writes of this step, to be proposed at its end."""
-        self.writes_bytes = 0
         self.proposals: dict[int, list[Proposal]] = {}
         """By index, all above the applied one; several for one index if this peer led in several terms."""
         self.reads = ReadQueue(rng.getrandbits(64))

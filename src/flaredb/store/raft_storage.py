@@ -12,9 +12,9 @@ from flaredb.model.keys import apply_state_key, hard_state_key, log_key
 from flaredb.model.region import PeerRole, Region
 from flaredb.raft import Compacted, ConfState, Entry, HardState, RaftState, Snapshot, Unavailable
 from flaredb.raft.types import entry_size_bytes
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.states import (
     ApplyState,
-    StateCorrupted,
     decode_apply_state,
     decode_hard_state,
     decode_log_entry,

@@ -66,7 +66,7 @@ from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
 from flaredb.store.split_check import CheckDone, SplitChecks, estimate_size, outgrown
 from flaredb.wire.entries import EntryCorrupted
-from flaredb.wire.states import StateCorrupted
+from flaredb.wire.records import StateCorrupted
 
 BUSY_BACKOFF_MS = 100
 EXPIRY_INTERVAL_MS = 50

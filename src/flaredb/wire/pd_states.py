@@ -5,17 +5,11 @@ Regions are encoded as stores do (wire/states.py).
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
 from flaredb.model.cluster import NodeState, StoreMeta, StoreState
 from flaredb.model.ids import StoreId
-from flaredb.wire.states import StateCorrupted
-
-_VERSION = b"\x01"
-_T = TypeVar("_T")
-_encoder = msgspec.msgpack.Encoder()
+from flaredb.wire.records import StateCorrupted, dump_record, load_record
 
 
 class PdIdent(msgspec.Struct, array_like=True, frozen=True):
@@ -63,59 +57,46 @@ class _Store(msgspec.Struct, array_like=True, frozen=True):
     git_hash: str
 
 
-def _dump(record: object) -> bytes:
-    return _VERSION + _encoder.encode(record)
-
-
-def _load(data: bytes, kind: type[_T]) -> _T:
-    if data[:1] != _VERSION:
-        raise StateCorrupted(f"{kind.__name__} record has version {data[:1]!r}, this build reads {_VERSION!r}")
-    try:
-        return msgspec.msgpack.decode(data[1:], type=kind)
-    except msgspec.MsgspecError as error:
-        raise StateCorrupted(f"{kind.__name__} record does not decode: {error}") from error
-
-
 def encode_ident(ident: PdIdent) -> bytes:
-    return _dump(ident)
+    return dump_record(ident)
 
 
 def decode_ident(data: bytes) -> PdIdent:
     """Errors: StateCorrupted."""
-    return _load(data, PdIdent)
+    return load_record(data, PdIdent)
 
 
 def encode_cluster(record: ClusterRecord) -> bytes:
-    return _dump(record)
+    return dump_record(record)
 
 
 def decode_cluster(data: bytes) -> ClusterRecord:
     """Errors: StateCorrupted."""
-    return _load(data, ClusterRecord)
+    return load_record(data, ClusterRecord)
 
 
 def encode_gc(record: GcRecord) -> bytes:
-    return _dump(record)
+    return dump_record(record)
 
 
 def decode_gc(data: bytes) -> GcRecord:
     """Errors: StateCorrupted."""
-    return _load(data, GcRecord)
+    return load_record(data, GcRecord)
 
 
 def encode_bound(bound: int) -> bytes:
     """An upper bound of what was handed out: ids, or milliseconds of timestamps."""
-    return _dump(bound)
+    return dump_record(bound)
 
 
 def decode_bound(data: bytes) -> int:
     """Errors: StateCorrupted."""
-    return _load(data, int)
+    return load_record(data, int)
 
 
 def encode_store(store: StoreMeta) -> bytes:
     """The store without its last heartbeat, which is not kept."""
-    return _dump(
+    return dump_record(
         _Store(
             store.id,
             store.address,
@@ -134,7 +115,7 @@ def encode_store(store: StoreMeta) -> bytes:
 
 def decode_store(data: bytes) -> StoreMeta:
     """Errors: StateCorrupted."""
-    record = _load(data, _Store)
+    record = load_record(data, _Store)
     try:
         state, node_state = StoreState(record.state), NodeState(record.node_state)
     except ValueError as error:

@@ -6,20 +6,13 @@ Records are MessagePack arrays behind one version byte, log entries a fixed head
 from __future__ import annotations
 
 import struct
-from typing import Any, TypeVar
 
 import msgspec
 
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
 from flaredb.model.region import Peer, PeerRole, Region, RegionEpoch
 from flaredb.raft import Entry, EntryType, HardState
-
-_VERSION = b"\x01"
-_T = TypeVar("_T")
-
-
-class StateCorrupted(Exception):
-    """A record on disk does not decode; the store must not serve from it."""
+from flaredb.wire.records import StateCorrupted, dump_record, load_record
 
 
 class StoreIdent(msgspec.Struct, array_like=True, frozen=True):
@@ -55,60 +48,44 @@ class _Region(msgspec.Struct, array_like=True):
     peers: list[tuple[int, int, int]]
 
 
-_encoder = msgspec.msgpack.Encoder()
-
-
-def _dump(record: Any) -> bytes:
-    return _VERSION + _encoder.encode(record)
-
-
-def _load(data: bytes, kind: type[_T]) -> _T:
-    if data[:1] != _VERSION:
-        raise StateCorrupted(f"{kind.__name__} record has version {data[:1]!r}, this build reads {_VERSION!r}")
-    try:
-        return msgspec.msgpack.decode(data[1:], type=kind)
-    except msgspec.DecodeError as error:
-        raise StateCorrupted(f"{kind.__name__} record does not decode: {error}") from error
-
-
 def encode_store_ident(cluster_id: ClusterId, store_id: StoreId) -> bytes:
-    return _dump(StoreIdent(cluster_id, store_id))
+    return dump_record(StoreIdent(cluster_id, store_id))
 
 
 def decode_store_ident(data: bytes) -> tuple[ClusterId, StoreId]:
     """Errors: StateCorrupted."""
-    ident = _load(data, StoreIdent)
+    ident = load_record(data, StoreIdent)
     return ClusterId(ident.cluster_id), StoreId(ident.store_id)
 
 
 def encode_hard_state(state: HardState) -> bytes:
-    return _dump(_HardState(state.term, state.vote, state.commit))
+    return dump_record(_HardState(state.term, state.vote, state.commit))
 
 
 def decode_hard_state(data: bytes) -> HardState:
     """Errors: StateCorrupted."""
-    state = _load(data, _HardState)
+    state = load_record(data, _HardState)
     return HardState(state.term, state.vote, state.commit)
 
 
 def encode_apply_state(state: ApplyState) -> bytes:
-    return _dump(state)
+    return dump_record(state)
 
 
 def decode_apply_state(data: bytes) -> ApplyState:
     """Errors: StateCorrupted."""
-    return _load(data, ApplyState)
+    return load_record(data, ApplyState)
 
 
 def encode_region(region: Region) -> bytes:
     peers: list[tuple[int, int, int]] = [(peer.id, peer.store_id, int(peer.role)) for peer in region.peers]
     epoch = region.epoch
-    return _dump(_Region(region.id, region.start_key, region.end_key, epoch.version, epoch.conf_ver, peers))
+    return dump_record(_Region(region.id, region.start_key, region.end_key, epoch.version, epoch.conf_ver, peers))
 
 
 def decode_region(data: bytes) -> Region:
     """Errors: StateCorrupted."""
-    record = _load(data, _Region)
+    record = load_record(data, _Region)
     try:
         peers = tuple(Peer(PeerId(peer), StoreId(store), PeerRole(role)) for peer, store, role in record.peers)
     except ValueError as error:

@@ -30,12 +30,11 @@ def collect_write(config: StoreConfig, peer: Peer, request: Request) -> None:
     if size_bytes > config.entry_size_bytes_max:
         raise RaftEntryTooLarge(peer.region.id, size_bytes, config.entry_size_bytes_max)
     peer.writes.append(request)
-    peer.writes_bytes += size_bytes
 
 
 def propose_writes(config: StoreConfig, peer: Peer, now_ms: int) -> list[Request]:
     """Propose the step's writes. Returns those that Raft dropped; they may be tried again when a leader is known."""
-    requests, peer.writes, peer.writes_bytes = peer.writes, [], 0
+    requests, peer.writes = peer.writes, []
     batch: list[Request] = []
     size_bytes = 0
     for at, request in enumerate(requests):
