@@ -65,6 +65,12 @@ class StoreStats:
     region_count: int = 0
     start_time_s: int = 0
     is_busy: bool = False
+    sending_snap_count: int = 0
+    receiving_snap_count: int = 0
+    applying_snap_count: int = 0
+    is_stopping: bool = False
+    """The process is about to end: PD should not give it leaders."""
+
     bytes_written: int = 0
     keys_written: int = 0
     bytes_read: int = 0

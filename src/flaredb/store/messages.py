@@ -9,12 +9,14 @@ only returned by the step that is told SyncDone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flaredb.model.cluster import RegionHeartbeat, RegionRoute, SplitIds
 from flaredb.model.commands import Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.orders import RegionOrder
 from flaredb.model.region import Region
 from flaredb.raft import Message
 
@@ -35,6 +37,53 @@ class RaftEnvelope:
 
     version: int
     message: Message
+    sender_range: tuple[bytes, bytes] | None = None
+    """The sender's [start, end), on messages that may create the replica they are for."""
+
+    is_tombstone: bool = False
+    """No Raft message: the receiver is no member at the sender's newer epoch, and must destroy itself."""
+
+
+class SnapshotSource(Protocol):
+    """A region's rows at the index of its MsgSnapshot. One thread, of the rim's choice, reads and closes it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of keys and values there are; for progress and timeouts only."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The rows as chunks (wire/snapshots.py), each made when asked for and at most CHUNK_BYTES_MAX long."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the engine's snapshot; closing twice is allowed."""
+        ...
+
+
+class ReceivedSnapshot(Protocol):
+    """A whole snapshot from another store, durable under its name until it is discarded."""
+
+    @property
+    def name(self) -> str:
+        """Under which ``SnapshotFiles.open`` finds it again, after a restart too."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its chunks in order, from the first. Errors: StateCorrupted for one that fails its check."""
+        ...
+
+
+class SnapshotFiles(Protocol):
+    """The received snapshots of a store."""
+
+    def open(self, name: str) -> ReceivedSnapshot | None:
+        """The snapshot of that name, None if it is gone."""
+        ...
+
+    def discard(self, name: str) -> None:
+        """Delete a snapshot that is installed or not wanted; one that is gone is fine."""
+        ...
 
 
 @dataclass(slots=True)
@@ -115,6 +164,45 @@ class SplitIdsGranted:
     error: str = ""
 
 
+@dataclass(slots=True)
+class SnapshotReceived:
+    """A snapshot is here, whole, checked and durable. Who does not take it discards it."""
+
+    envelope: RaftEnvelope
+    """Its MsgSnapshot, whose data is the region (wire/states.encode_region)."""
+
+    file: ReceivedSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSent:
+    """What became of a SendSnapshot: the receiver has it, or it was refused, broken off or too slow."""
+
+    region_id: RegionId
+    to_peer: PeerId
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReceived:
+    """PD's order to a region led here; dropped if it does not fit the region as it is now (wire facts 4.5)."""
+
+    order: RegionOrder
+
+
+@dataclass(frozen=True, slots=True)
+class RegionChecked:
+    """PD's answer to CheckRegion; None: PD knows no such region."""
+
+    region_id: RegionId
+    region: Region | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadersHandedOver:
+    """The process is about to stop: hand every leadership to another store, and go on serving meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeartbeatsWanted:
     """The link to PD is new: report every region led here at once."""
@@ -135,6 +223,11 @@ Input = (
     | RoutesLearned
     | SplitRequested
     | SplitIdsGranted
+    | SnapshotReceived
+    | SnapshotSent
+    | OrderReceived
+    | RegionChecked
+    | LeadersHandedOver
     | HeartbeatsWanted
     | ShutdownStarted
 )
@@ -148,6 +241,22 @@ class SendRaft:
 
     to_store: StoreId
     envelopes: list[RaftEnvelope]
+
+
+@dataclass(slots=True)
+class SendSnapshot:
+    """Stream a snapshot to one store, then tell SnapshotSent, in any case and once. The rim closes ``source``."""
+
+    to_store: StoreId
+    envelope: RaftEnvelope
+    source: SnapshotSource
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRegion:
+    """Ask PD for this region: its replica here has had no leader for long. Then tell RegionChecked, or nothing."""
+
+    region_id: RegionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +317,16 @@ class Fatal:
     exit_status: int = 70
 
 
-Effect = SendRaft | Sync | Reply | ReportRegion | AskSplit | ReportSplit | RefreshRoutes | Note | Fatal
+Effect = (
+    SendRaft
+    | SendSnapshot
+    | Sync
+    | Reply
+    | ReportRegion
+    | AskSplit
+    | ReportSplit
+    | RefreshRoutes
+    | CheckRegion
+    | Note
+    | Fatal
+)

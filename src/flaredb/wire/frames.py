@@ -1,7 +1,8 @@
 """Bytes of Raft envelopes between stores: one version byte, then msgpack arrays.
 
 Every field is carried, in the order of its dataclass. What most messages leave at its default (snapshot, rejection,
-context and the like) sits together in one optional tail that costs a single byte when absent. Arrays instead of maps
+context and the like) sits together in one optional tail that costs a single byte when absent; what only concerns the
+replica's birth and death (the sender's range, the tombstone mark) likewise in another. Arrays instead of maps
 and msgpack instead of protobuf because these bytes are made and read for every write (ARCHITECTURE.md, speed).
 """
 
@@ -16,7 +17,7 @@ from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.raft.types import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
 from flaredb.store.messages import RaftEnvelope
 
-ENVELOPES_VERSION = 1
+ENVELOPES_VERSION = 2
 """First byte of an envelope batch; a store refuses what it does not know."""
 
 _VERSION_BYTE = bytes([ENVELOPES_VERSION])
@@ -25,6 +26,7 @@ _EntryTuple = tuple[EntryType, int, int, bytes, bytes]
 _ConfStateTuple = tuple[list[int], list[int], list[int], list[int], bool]
 _SnapshotTuple = tuple[bytes, _ConfStateTuple, int, int]
 _TailTuple = tuple[_SnapshotTuple | None, bool, int, bytes, int, int]
+_LifeTuple = tuple[tuple[bytes, bytes] | None, bool]
 _EnvelopeTuple = tuple[
     int,  # region_id
     int,  # from_peer
@@ -42,6 +44,7 @@ _EnvelopeTuple = tuple[
     list[_EntryTuple],
     int,  # commit
     _TailTuple | None,
+    _LifeTuple | None,
 ]
 
 _encoder = msgspec.msgpack.Encoder()
@@ -106,7 +109,14 @@ def _envelope_tuple(envelope: RaftEnvelope) -> tuple[Any, ...]:
         [(entry.entry_type, entry.term, entry.index, entry.data, entry.context) for entry in message.entries],
         message.commit,
         _tail_tuple(message),
+        _life_tuple(envelope),
     )
+
+
+def _life_tuple(envelope: RaftEnvelope) -> tuple[Any, ...] | None:
+    if envelope.sender_range is None and not envelope.is_tombstone:
+        return None
+    return (envelope.sender_range, envelope.is_tombstone)
 
 
 def _tail_tuple(message: Message) -> tuple[Any, ...] | None:
@@ -139,6 +149,7 @@ def _snapshot_tuple(snapshot: Snapshot) -> tuple[Any, ...]:
 
 def _envelope(fields: _EnvelopeTuple) -> RaftEnvelope:
     region_id, from_peer, from_store, to_peer, to_store, conf_ver, version = fields[:7]
+    life = fields[-1] or (None, False)
     return RaftEnvelope(
         RegionId(region_id),
         PeerId(from_peer),
@@ -147,7 +158,8 @@ def _envelope(fields: _EnvelopeTuple) -> RaftEnvelope:
         StoreId(to_store),
         conf_ver,
         version,
-        _message(*fields[7:]),
+        _message(*fields[7:-1]),
+        *life,
     )
 
 
