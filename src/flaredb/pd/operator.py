@@ -112,21 +112,24 @@ class Operator:
             return f"its members changed otherwise: conf_ver moved by {moved}, the steps done explain {explained}"
         return self.step.problem(record)
 
-    def influence(self, store_id: StoreId) -> Influence:
-        """What is still to come for a store."""
-        coming = Influence()
+    def add_influence(self, record: RegionRecord, totals: dict[StoreId, Influence]) -> None:
+        """Add what is still to come for each store to ``totals``."""
         for step in self.steps[self.current :]:
-            if isinstance(step, AddLearner) and step.at.store_id == store_id:
-                coming.peers += 1
-                coming.peer_mib += self.size_mib
-            elif isinstance(step, RemovePeer) and step.at.store_id == store_id:
-                coming.peers -= 1
-                coming.peer_mib -= self.size_mib
-            elif isinstance(step, TransferLeader) and store_id in (step.from_store_id, step.at.store_id):
-                sign = 1 if step.at.store_id == store_id else -1
-                coming.leaders += sign
-                coming.leader_mib += sign * self.size_mib
-        return coming
+            if isinstance(step, AddLearner):
+                if step.at.role_in(record) is None:
+                    self._add(totals, step.at.store_id, 1, 0)
+            elif isinstance(step, RemovePeer):
+                self._add(totals, step.at.store_id, -1, 0)
+            elif isinstance(step, TransferLeader):
+                self._add(totals, step.from_store_id, 0, -1)
+                self._add(totals, step.at.store_id, 0, 1)
+
+    def _add(self, totals: dict[StoreId, Influence], store_id: StoreId, peers: int, leaders: int) -> None:
+        coming = totals.setdefault(store_id, Influence())
+        coming.peers += peers
+        coming.peer_mib += peers * self.size_mib
+        coming.leaders += leaders
+        coming.leader_mib += leaders * self.size_mib
 
     def view(self) -> OperatorView:
         """For tools."""
