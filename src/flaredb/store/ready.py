@@ -54,6 +54,10 @@ class ReadyStep:
 
     def handle(self, peer: Peer) -> bool:
         """Handle what the peer's node has ready. True if more is waiting for the next step."""
+        messages = peer.node.take_messages()
+        if messages:
+            self._outbox.add(peer, messages)
+            return False
         for _ in range(READYS_PER_STEP_MAX):
             if not peer.node.has_ready():
                 return False

@@ -215,7 +215,8 @@ class Store:
             peer.node.step(envelope.message)
         except RaftError as error:
             self._note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
-        self._touched.add(envelope.region_id)
+        if peer.node.has_ready():
+            self._touched.add(envelope.region_id)
 
     def _take_request(self, request: Request) -> None:
         if self._closing:
@@ -423,10 +424,11 @@ class Store:
             return
         self._next_tick_ms = self._now_ms + self.config.tick_ms
         for peer in self.peers.values():
-            peer.node.tick()
-            if peer.is_leader and self._now_ms >= peer.next_report_ms:
+            # Most ticks of most regions do nothing but count: those are not touched.
+            if peer.node.tick():
+                self._touched.add(peer.region.id)
+            if self._now_ms >= peer.next_report_ms and peer.is_leader:
                 self._report(peer)
-            self._touched.add(peer.region.id)
         if self._now_ms >= self._next_gc_ms:
             self._next_gc_ms = self._now_ms + self.config.log_gc_interval_ms
             for peer in self._led():
