@@ -54,10 +54,6 @@ class ReadyStep:
 
     def handle(self, peer: Peer) -> bool:
         """Handle what the peer's node has ready. True if more is waiting for the next step."""
-        messages = peer.node.take_messages()
-        if messages:
-            self._outbox.add(peer, messages)
-            return False
         for _ in range(READYS_PER_STEP_MAX):
             if not peer.node.has_ready():
                 return False
@@ -115,19 +111,18 @@ class Outbox:
         if not messages:
             return
         region, meta = peer.region, peer.meta
-        epoch = region.epoch
+        region_id, peer_id, own_store_id = region.id, meta.id, meta.store_id
+        conf_ver, version = region.epoch.conf_ver, region.epoch.version
+        by_store, store_of = self.by_store, peer.store_of
         for message in messages:
-            store_id = peer.store_of.get(message.to)
+            to_peer = message.to
+            store_id = store_of.get(to_peer)
             if store_id is None:
                 continue
             envelope = RaftEnvelope(
-                region.id,
-                meta.id,
-                meta.store_id,
-                PeerId(message.to),
-                store_id,
-                epoch.conf_ver,
-                epoch.version,
-                message,
+                region_id, peer_id, own_store_id, PeerId(to_peer), store_id, conf_ver, version, message
             )
-            self.by_store.setdefault(store_id, []).append(envelope)
+            if store_id in by_store:
+                by_store[store_id].append(envelope)
+            else:
+                by_store[store_id] = [envelope]

@@ -215,8 +215,15 @@ class Store:
             peer.node.step(envelope.message)
         except RaftError as error:
             self._note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
-        if peer.node.has_ready():
-            self._touched.add(envelope.region_id)
+        self._collect(peer)
+
+    def _collect(self, peer: Peer) -> None:
+        """What a message or a tick has brought: mere messages leave with this step, the rest makes a Ready of it."""
+        messages = peer.node.take_messages()
+        if messages:
+            self._outbox.add(peer, messages)
+        elif peer.node.has_ready():
+            self._touched.add(peer.region.id)
 
     def _take_request(self, request: Request) -> None:
         if self._closing:
@@ -424,9 +431,8 @@ class Store:
             return
         self._next_tick_ms = self._now_ms + self.config.tick_ms
         for peer in self.peers.values():
-            # Most ticks of most regions do nothing but count: those are not touched.
             if peer.node.tick():
-                self._touched.add(peer.region.id)
+                self._collect(peer)
             if self._now_ms >= peer.next_report_ms and peer.is_leader:
                 self._report(peer)
         if self._now_ms >= self._next_gc_ms:
