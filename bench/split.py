@@ -95,12 +95,9 @@ def gap(rounds: int, seconds: float) -> None:
         for number in range(rounds):
             prefix = f"g{number}/"
             cluster.split([prefix.encode()])
-            load = subprocess.Popen(
-                [sys.executable, "-m", "bench.official_load", "--pd", cluster.pd_address]
-                + ["--clients", str(CLIENTS), "--seconds", str(seconds), "--prefix", prefix],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+            command = [sys.executable, "-m", "bench.official_load", "--pd", cluster.pd_address]
+            command += ["--clients", str(CLIENTS), "--seconds", str(seconds), "--prefix", prefix]
+            load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert load.stdout is not None
             load.stdout.readline()
             pause(seconds / 2)
