@@ -281,6 +281,14 @@ class Store:
         elif isinstance(result, RegionError):
             self.note("order refused", region_id=request.region_id, reason=str(result))
 
+    def collect(self, peer: Peer) -> None:
+        """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
+        messages = peer.node.take_messages()
+        if messages:
+            self.outbox.add(peer, messages)
+        elif peer.node.has_ready():
+            self.touched.add(peer.region.id)
+
     # ------------------------------------------------ inputs
 
     def _take(self, item: Input) -> None:
@@ -421,7 +429,7 @@ class Store:
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve."""
         if peer.fill is None and peer.node.tick():
-            self.touched.add(peer.region.id)
+            self.collect(peer)
         if peer.is_leader:
             self.desk.sizes[peer.region.id] = peer.approximate_size_bytes
             is_news = peer.has_pending and pending_peers(peer) != peer.reported_pending
