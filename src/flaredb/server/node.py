@@ -101,7 +101,8 @@ class StoreNode:
         self.store_id = known
 
         snapshots = self._snapshots = _open_snapshots(settings, self.counters)
-        store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms())
+        now_ms = monotonic_ms()
+        store = Store(_store_config(settings), self.store_id, engine, random.Random(), now_ms, snapshots.files)
         self._closers.append(store.close)
         self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)
@@ -200,24 +201,19 @@ class StoreNode:
         A store whose regions have no other replica does not wait.
         """
         timeout_ms = self.settings.server.graceful_shutdown_timeout_ms
-        if not hasattr(self, "pd_link") or not timeout_ms or not self._movable_leaders():
+        if not timeout_ms or not self.loop.store.led_count:
             return
         self._is_stopping = True
         self.loop.submit(LeadersHandedOver())
         self.pd_link.beat_soon()
-        log_event(log, logging.INFO, "handing leaders to other stores", count=self._movable_leaders())
+        log_event(log, logging.INFO, "handing leaders to other stores", count=self.loop.store.led_count)
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_ms / 1000):
-                while self._movable_leaders():
+                while self.loop.store.led_count:
                     await asyncio.sleep(HAND_OVER_LOOK_SECONDS)
-        left = self._movable_leaders()
-        log_event(log, logging.WARNING if left else logging.INFO, "leaders were handed over", count=left)
-
-    def _movable_leaders(self) -> int:
-        """Regions led here that another store could lead."""
-        if not getattr(self.loop.store, "led_count", 0):
-            return 0
-        return sum(peer.is_leader and len(peer.region.peers) > 1 for peer in self.loop.store.peers.values())
+        left = self.loop.store.led_count
+        if left:
+            log_event(log, logging.WARNING, "some leaders could not be handed over in time", count=left)
 
     async def stop(self) -> None:
         """Refuse new requests, then undo what start did."""
@@ -303,7 +299,7 @@ class StoreNode:
             is_busy=False,
             sending_snap_count=self._snapshots.sender.count,
             receiving_snap_count=self._snapshots.receiver.count,
-            applying_snap_count=getattr(self.loop.store, "applying_snapshots", 0),
+            applying_snap_count=self.loop.store.applying_snapshots,
             is_stopping=self._is_stopping,
         )
 

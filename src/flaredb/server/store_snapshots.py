@@ -7,17 +7,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from flaredb.model.ids import ClusterId, StoreId
 from flaredb.server.logs import log_event
 from flaredb.server.peer_counters import SnapshotCounters
 from flaredb.server.settings import StoreSettings
-from flaredb.server.snapshot_files import UNUSED_SECONDS_MAX, WHOLE, DiskSnapshotFiles
+from flaredb.server.snapshot_files import UNUSED_SECONDS_MAX, DiskSnapshotFiles
 from flaredb.server.snapshot_limits import Pace, SnapshotLimits
 from flaredb.server.snapshot_receiver import SnapshotReceiver
 from flaredb.server.snapshot_sender import SnapshotSender
-from flaredb.store.messages import Input, RaftEnvelope
+from flaredb.store.messages import Input
+from flaredb.store.store import Store
 
 SNAPSHOT_DIRECTORY = "snap"
 """In the data directory."""
@@ -37,23 +37,19 @@ class StoreSnapshots:
         self.files = DiskSnapshotFiles(Path(settings.storage.data_dir) / SNAPSHOT_DIRECTORY)
         self._limits = snapshot_limits(settings)
         self._counters = counters
-        self._names_in_use: Callable[[], set[str]] = self._all_names
         self._sweeping: asyncio.Task[None] | None = None
 
     def connect(
         self,
         cluster_id: ClusterId,
         store_id: StoreId,
-        store: Any,
+        store: Store,
         submit: Callable[[Input], None],
         resolve: Callable[[StoreId], Awaitable[str]],
     ) -> None:
-        """Join with the store core, and delete what it does not name.
-
-        ``store`` tells ``snapshot_refusal(envelope)`` and ``snapshots_in_use()``, the names of files it will open.
-        """
-        refusal: Callable[[RaftEnvelope], str | None] = getattr(store, "snapshot_refusal", lambda _: None)
-        self._names_in_use = getattr(store, "snapshots_in_use", self._all_names)
+        """Join with the store core, and delete what it does not name."""
+        self._store = store
+        refusal = store.snapshot_refusal
         pace = Pace(self._limits.bytes_per_second)
         self.sender = SnapshotSender(cluster_id, store_id, resolve, submit, self._limits, pace, self._counters)
         self.receiver = SnapshotReceiver(store_id, self.files, submit, refusal, self._limits, pace, self._counters)
@@ -74,12 +70,8 @@ class StoreSnapshots:
                 self._sweep(UNUSED_SECONDS_MAX)
 
     def _sweep(self, unused_seconds: float) -> None:
-        for name in self.files.sweep(self._names_in_use(), unused_seconds):
+        for name in self.files.sweep(self._store.snapshot_names, unused_seconds):
             log_event(log, logging.INFO, "a left-over snapshot file was deleted", file=name)
-
-    def _all_names(self) -> set[str]:
-        """Stands in for a core that does not say what it uses: everything that is whole stays."""
-        return {path.name for path in self.files.directory.iterdir() if path.suffix == WHOLE}
 
 
 def snapshot_limits(settings: StoreSettings) -> SnapshotLimits:
