@@ -42,7 +42,8 @@ async def _serve(settings: StoreSettings) -> int:
     try:
         if await _started(node, stop):
             await stop.wait()
-            await _first_of(node.hand_over(), stop_now.wait())
+            if not stop_now.is_set():
+                await _first_of(node.hand_over(), stop_now.wait())
     finally:
         await node.stop()
     return node.exit_status

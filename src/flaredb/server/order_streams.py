@@ -23,11 +23,10 @@ KEEP_ALIVE_SECONDS = 60.0
 class OrderStream:
     """What waits to be sent to one store. Of two orders to a region the newer one is sent."""
 
-    def __init__(self, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
+    def __init__(self) -> None:
         self.store_id: StoreId | None = None
         """Whose regions it reports; None until the first heartbeat."""
 
-        self._keep_alive_seconds = keep_alive_seconds
         self._orders: dict[RegionId, RegionOrder] = {}
         self._refusals: list[pdpb_pb2.RegionHeartbeatResponse] = []
         self._news = asyncio.Event()
@@ -66,7 +65,7 @@ class OrderStream:
                 return
             self._news.clear()
             try:
-                async with asyncio.timeout(self._keep_alive_seconds):
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                     await self._news.wait()
             except TimeoutError:
                 yield pdpb_pb2.RegionHeartbeatResponse()
@@ -95,6 +94,10 @@ class OrderStreams:
         """The stream has ended."""
         if stream.store_id is not None and self._streams.get(stream.store_id) is stream:
             del self._streams[stream.store_id]
+
+    def bound(self) -> set[StoreId]:
+        """The stores that have a stream."""
+        return set(self._streams)
 
     def send(self, store_id: StoreId, order: RegionOrder) -> None:
         """Put an order on its store's stream, or drop it. Never waits."""

@@ -114,6 +114,11 @@ class PdLink:
         """Ask PD for a region; the store is told RegionChecked, or nothing if PD does not answer. Never blocks."""
         self._spawn_call(self._check_region(region_id), "asking for a region")
 
+    @property
+    def questions(self) -> int:
+        """Calls about single regions that are under way."""
+        return len(self._calls)
+
     def beat_soon(self) -> None:
         """Send a store heartbeat now instead of when it is due."""
         self._beat_wanted.set()
