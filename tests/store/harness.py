@@ -63,10 +63,14 @@ def put(key: bytes, value: bytes, cf: int = 0) -> Write:
 ROWS_PER_CHUNK = 3
 
 
-def _cut(chunk: bytes) -> list[bytes]:
-    """A chunk as several, so that a snapshot of few rows takes several slices too."""
-    cf, rows = decode_chunk(chunk)
-    return [encode_chunk(cf, rows[at : at + ROWS_PER_CHUNK]) for at in range(0, len(rows), ROWS_PER_CHUNK)]
+def cut_chunks(effect: SendSnapshot) -> list[bytes]:
+    """All chunks of a snapshot, each as several, so that one of few rows takes several slices too."""
+    cut = []
+    for chunk in effect.source.chunks():
+        cf, rows = decode_chunk(chunk)
+        cut += [encode_chunk(cf, rows[at : at + ROWS_PER_CHUNK]) for at in range(0, len(rows), ROWS_PER_CHUNK)]
+    effect.source.close()
+    return cut
 
 
 class Node:
@@ -167,8 +171,7 @@ class Cluster:
         """Bring a snapshot to its receiver whole, or tell the sender that it could not be."""
         envelope = effect.envelope
         receiver = self.nodes[effect.to_store]
-        chunks = [part for chunk in effect.source.chunks() for part in _cut(chunk)]
-        effect.source.close()
+        chunks = cut_chunks(effect)
         arrives = receiver.alive and not self.drop(envelope) and receiver.store.snapshot_refusal(envelope) is None
         if arrives:
             receiver.inbox.append(SnapshotReceived(envelope, receiver.files.save(chunks)))
@@ -327,6 +330,8 @@ class Cluster:
         old = self.nodes[StoreId(store_id)]
         node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms, old.files)
         self.nodes[StoreId(store_id)] = node
+        for name in set(node.files.files) - node.store.snapshot_names:
+            node.files.discard(name)
         if not node.store.is_started:
             node.inbox.append(RegionsListed(self.regions))
         return node

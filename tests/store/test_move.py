@@ -370,6 +370,17 @@ def test_a_peer_removed_while_cut_off_learns_of_it_from_pd() -> None:
     assert node.checked == [R1]
 
 
+def test_a_learner_removed_while_cut_off_learns_of_it_from_pd() -> None:
+    """It asks nobody for votes, and its last leader is its leader for ever: only PD can tell it."""
+    made = cluster(leader_missing_ms=1_000)
+    made.change(1, (LEARNER, NEW))
+    made.await_caught_up(1, NEW)
+    made.drop = lambda envelope: envelope.to_store == 4
+    made.change(1, (REMOVE, NEW))
+    node = made.nodes[StoreId(4)]
+    made.run_until(lambda: R1 not in node.store.peers)
+
+
 def test_a_peer_that_pd_does_not_know_stays() -> None:
     made = cluster(leader_missing_ms=500)
     lonely = follower_of(made, 1)

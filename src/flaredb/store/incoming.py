@@ -39,7 +39,7 @@ def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
         peer.node.step(envelope.message)
     except RaftError as error:
         store.note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
-    store.touched.add(envelope.region_id)
+    store.collect(peer)
 
 
 def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:

@@ -90,6 +90,7 @@ class Peer:
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
+        "asked_pd_ms",
         "eager",
         "fill",
         "grown_bytes",
@@ -99,7 +100,6 @@ class Peer:
         "is_destroyed",
         "last_heard_ms",
         "leader_id",
-        "leaderless_since_ms",
         "meta",
         "next_report_ms",
         "node",
@@ -139,8 +139,8 @@ class Peer:
         """Where to answer: members, and whoever wrote although it is none that is known here."""
         self.leader_id = 0
         """As of the last Ready handled; 0 while unknown."""
-        self.leaderless_since_ms: int | None = None
-        """When the store first saw that there is no leader, or last asked PD about it."""
+        self.asked_pd_ms = 0
+        """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
         """True on the peer that should lead a region that was just created: it campaigns without waiting."""
         self.writes: list[Request] = []

@@ -145,9 +145,11 @@ class Outbox:
         if not messages:
             return
         region, meta = peer.region, peer.meta
-        epoch = region.epoch
+        region_id, peer_id, own_store_id = region.id, meta.id, meta.store_id
+        conf_ver, version = region.epoch.conf_ver, region.epoch.version
+        by_store, store_of = self.by_store, peer.store_of
         for message in messages:
-            store_id = peer.store_of.get(message.to)
+            store_id = store_of.get(message.to)
             kind = message.msg_type
             if kind is _SNAPSHOT:
                 self._add_snapshot(peer, store_id, message)
@@ -155,19 +157,15 @@ class Outbox:
             if store_id is None:
                 continue
             envelope = RaftEnvelope(
-                region.id,
-                meta.id,
-                meta.store_id,
-                PeerId(message.to),
-                store_id,
-                epoch.conf_ver,
-                epoch.version,
-                message,
+                region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
             )
             if kind in _VOTES or (kind is _HEARTBEAT and not message.commit):
                 # To whom nothing is known to have arrived: these may make the replica that they are for.
                 envelope.sender_range = (region.start_key, region.end_key)
-            self.by_store.setdefault(store_id, []).append(envelope)
+            if store_id in by_store:
+                by_store[store_id].append(envelope)
+            else:
+                by_store[store_id] = [envelope]
 
     def _add_snapshot(self, peer: Peer, store_id: StoreId | None, message: Message) -> None:
         region, meta = peer.region, peer.meta

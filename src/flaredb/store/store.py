@@ -148,6 +148,7 @@ class Store:
         self._next_expiry_ms = now_ms
         heartbeat_ms = config.heartbeat_ticks * config.tick_ms
         self._round_patience_ms = min(2 * heartbeat_ms, config.read_timeout_ms // 4)
+        self._leader_missing_ticks = max(config.leader_missing_ms // config.tick_ms, 1)
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
         self._synced: int | None = None
@@ -280,6 +281,14 @@ class Store:
         elif isinstance(result, RegionError):
             self.note("order refused", region_id=request.region_id, reason=str(result))
 
+    def collect(self, peer: Peer) -> None:
+        """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
+        messages = peer.node.take_messages()
+        if messages:
+            self.outbox.add(peer, messages)
+        elif peer.node.has_ready():
+            self.touched.add(peer.region.id)
+
     # ------------------------------------------------ inputs
 
     def _take(self, item: Input) -> None:
@@ -331,7 +340,7 @@ class Store:
         meta = meta or region.peer_on(self.store_id)
         assert meta is not None, f"region {region.id} has no peer on store {self.store_id}"
         peer = Peer(self.config, meta, region, self.engine, self._rng, first_start, self.desk)
-        peer.next_report_ms = self.now_ms
+        peer.next_report_ms = peer.asked_pd_ms = self.now_ms
         if peer.is_initialised:
             self.region_map.insert(region)
         self.peers[region.id] = peer
@@ -420,13 +429,13 @@ class Store:
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve."""
         if peer.fill is None and peer.node.tick():
-            self.touched.add(peer.region.id)
+            self.collect(peer)
         if peer.is_leader:
             self.desk.sizes[peer.region.id] = peer.approximate_size_bytes
             is_news = peer.has_pending and pending_peers(peer) != peer.reported_pending
             if is_news or self.now_ms >= peer.next_report_ms:
                 self.report(peer)
-        elif not peer.leader_id:
+        elif peer.node.raft.ticks_since_leader >= self._leader_missing_ticks:
             self._miss_leader(peer)
         if peer.transfer_was_running != (peer.node.raft.lead_transferee is not None):
             peer.transfer_was_running = not peer.transfer_was_running
@@ -434,11 +443,12 @@ class Store:
                 admit_held(self, peer)
 
     def _miss_leader(self, peer: Peer) -> None:
-        """A replica long without a leader may have been removed without hearing of it: PD knows (traps C4)."""
-        if peer.leaderless_since_ms is None:
-            peer.leaderless_since_ms = self.now_ms
-        elif self.now_ms - peer.leaderless_since_ms >= self.config.leader_missing_ms:
-            peer.leaderless_since_ms = self.now_ms
+        """A replica long without word of a leader may have been removed without hearing of it: PD knows (traps C4).
+
+        A learner in particular keeps to the leader it last heard, and never asks its peers for a vote.
+        """
+        if self.now_ms - peer.asked_pd_ms >= self.config.leader_missing_ms:
+            peer.asked_pd_ms = self.now_ms
             self.emit(CheckRegion(peer.region.id))
 
     def _expire_if_due(self) -> None:
@@ -533,7 +543,6 @@ class Store:
         if leader_id == peer.leader_id:
             return
         peer.leader_id = leader_id
-        peer.leaderless_since_ms = None
         if leader_id:
             peer.eager = False
         if leader_id != peer.meta.id:
