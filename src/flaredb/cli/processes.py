@@ -164,9 +164,7 @@ class Processes:
         """The children that have not ended, in the order they were added."""
         return [child for child in self.children.values() if child.is_running()]
 
-    def stop(
-        self, children: Iterable[Child], deadline_s: float = STOP_DEADLINE_S, *, at_once: bool = False
-    ) -> None:
+    def stop(self, children: Iterable[Child], deadline_s: float = STOP_DEADLINE_S, *, at_once: bool = False) -> None:
         """SIGTERM to all of them, and SIGKILL to those that are still there after ``deadline_s`` seconds.
 
         ``at_once``: for a whole cluster. A store that gets SIGTERM hands its leaders to other stores first.
