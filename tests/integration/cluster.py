@@ -57,7 +57,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop every process politely; ``start`` brings them back on the same data."""
-        self._processes.stop([store.child for store in self.stores])
+        self._processes.stop([store.child for store in self.stores], at_once=True)
         self._processes.stop([self._local.pd])
 
     def stop_store(self, number: int) -> None:

@@ -96,7 +96,7 @@ class PdNode:
             started_at_s=int(time.time()),
         )
         health = HealthService("pdpb.PD")
-        service = PdService(self.loop, settings.name, url, PD_VERSION)
+        service = self.service = PdService(self.loop, settings.name, url, PD_VERSION)
         etcd = EtcdService(self.loop, settings.name, url, core.member_id)
         server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
         await server.start()

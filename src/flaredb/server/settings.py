@@ -59,6 +59,20 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     """Where the store stands, for the placement of replicas."""
 
+    concurrent_send_snap_limit: Positive = 3
+    """Snapshots sent to other stores at a time; others wait. TiKV: 32, for many threads; here each costs a thread that
+    shares one interpreter with everything else."""
+
+    concurrent_recv_snap_limit: Positive = 3
+    """Snapshots received at a time; others are refused, and sent again later. TiKV: 32."""
+
+    snap_io_max_bytes_per_sec_bytes: Count = 100 * MIB
+    """Bytes of snapshots a second, sent and received together; 0: no limit."""
+
+    graceful_shutdown_timeout_ms: Count = 20_000
+    """How long a store that is told to stop (SIGTERM) goes on serving while it hands its leaders to other stores; 0: it
+    stops at once."""
+
     raw_scan_region_error: Literal["auto", "status", "region-error"] = "auto"
     """How RawScan reports a region error: as gRPC status UNAVAILABLE, in the response, or by what the client can read.
     The official Python client takes the second for an empty range and loses rows (wire facts 3.5)."""
