@@ -237,5 +237,5 @@ def test_lists_of_keys() -> None:
     assert keys.parse_key_list("a") == (b"a",)
     assert keys.parse_key_list("b, hex:63 ,b'd,e'") == (b"b", b"c", b"d,e")
     for wrong in ("", "a,", ",a", "a,,b", "b'a'x"):
-        with pytest.raises(ValueError, match="no list of keys|bytes literal"):
+        with pytest.raises(ValueError, match=r"no list of keys|bytes literal"):
             keys.parse_key_list(wrong)

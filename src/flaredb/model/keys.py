@@ -126,7 +126,9 @@ def parse_key(text: str) -> bytes:
         try:
             return binascii.a2b_base64(text[4:], strict_mode=True)
         except ValueError as error:
-            raise ValueError(f'"{text}" is not a key: after b64: comes base64 with its padding, such as b64:AP8=') from error
+            raise ValueError(
+                f'"{text}" is not a key: after b64: comes base64 with its padding, such as b64:AP8='
+            ) from error
     if text[:2] in ("b'", 'b"'):
         return _parse_literal(text)
     return text.encode("utf-8", "surrogateescape")
