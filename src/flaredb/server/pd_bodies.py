@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
@@ -77,7 +77,11 @@ def path_key(request: web.Request, after: str) -> bytes:
 
 def query_key(request: web.Request, name: str) -> bytes:
     """A percent-encoded key of the query; b"" if it is left out."""
-    return dict(parse_qsl(request.rel_url.raw_query_string.encode())).get(name.encode(), b"")
+    for part in request.rel_url.raw_query_string.split("&"):
+        found, _, value = part.partition("=")
+        if found == name:
+            return unquote_to_bytes(value.replace("+", " "))
+    return b""
 
 
 def hex_key(value: object) -> bytes:

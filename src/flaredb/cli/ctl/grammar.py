@@ -8,15 +8,18 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from flaredb.cli.ctl.http import DEFAULT_PD, Pd
 from flaredb.cli.ctl.output import FORMS, Facts, Table, show
 from flaredb.model.keys import parse_key, parse_key_list
 
+if TYPE_CHECKING:
+    from flaredb.cli.ctl.http import Pd
+
 ENVIRONMENT = "FLAREDB_PD"
+DEFAULT_PD = "http://127.0.0.1:2379"
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Session:
     def pd(self) -> Pd:
         """The PD named, or the usual one."""
         if self._pd is None:
+            from flaredb.cli.ctl.http import Pd
+
             self._pd = Pd(self.urls or DEFAULT_PD)
         return self._pd
 
@@ -176,6 +181,20 @@ class KeyType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, context)
 
 
-ID = click.IntRange(min=1)
+class IdType(click.ParamType):  # type: ignore[type-arg]
+    """The id of a store or region."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number."""
+        if isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdigit() and int(value)):
+            self.fail(f'"{value}" is no id: write a whole number, such as 4', param, context)
+        return int(value)
+
+
+ID = IdType()
 KEY = KeyType()
 KEYS = KeyType(many=True)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from flaredb.model.errors import ConfigError, FlareDBError
 
 API = "/pd/api/v1"
-DEFAULT_PD = "http://127.0.0.1:2379"
+EXAMPLE = "http://127.0.0.1:2379"
 TIMEOUT_S = 20.0
 
 
@@ -38,7 +38,7 @@ class Pd:
         """
         self._places = [_place(url.strip()) for url in urls.split(",") if url.strip()]
         if not self._places:
-            raise ConfigError(f"--pd names no address: write one such as {DEFAULT_PD}")
+            raise ConfigError(f"--pd names no address: write one such as {EXAMPLE}")
         self._timeout_s = timeout_s
 
     def get(self, path: str) -> Any:
@@ -87,11 +87,11 @@ def _place(url: str) -> tuple[str, int]:
         parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
         port = parts.port or 2379
     except ValueError as error:
-        raise ConfigError(f"--pd {url}: {error}; write an address such as {DEFAULT_PD}") from error
+        raise ConfigError(f"--pd {url}: {error}; write an address such as {EXAMPLE}") from error
     if parts.scheme == "https":
         raise ConfigError(f"--pd {url}: https is not offered yet; use http")
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ConfigError(f"--pd {url} is no address of PD: write one such as {DEFAULT_PD}")
+        raise ConfigError(f"--pd {url} is no address of PD: write one such as {EXAMPLE}")
     return parts.hostname, port
 
 

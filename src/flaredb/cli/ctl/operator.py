@@ -135,7 +135,7 @@ def split_region(
 @timeout_option
 @pass_session
 def scatter_region(session: Session, region_id: int, wait: bool, timeout_s: float) -> None:
-    """Put the replicas of a region on whichever stores have the fewest."""
+    """Spread a region anew. Its replicas go to whichever stores have the fewest."""
     give(session, {"name": "scatter-region", "region_id": region_id}, wait, timeout_s)
 
 

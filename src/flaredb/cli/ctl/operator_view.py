@@ -64,7 +64,6 @@ def operator_table(lines: list[str]) -> Table:
         [
             Column("region", True),
             Column("operator"),
-            Column("kind"),
             Column("does", may_shrink=True),
             Column("step", True),
             Column("now", may_shrink=True),
@@ -75,9 +74,9 @@ def operator_table(lines: list[str]) -> Table:
     for text in lines:
         view = parse_operator(text)
         if view is None:
-            table.rows.append(["", text, "", "", "", "", ""])
+            table.rows.append(["", text, "", "", "", ""])
         else:
-            row = [view.region_id, view.name, view.kind, view.brief, view.progress, view.now, _age(view.created)]
+            row = [view.region_id, view.name, view.brief, view.progress, view.now, _age(view.created)]
             table.rows.append(row)
     return table
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,7 +17,7 @@ FORMS = ("table", "tsv", "json")
 
 @dataclass(slots=True)
 class Column:
-    """A heading; numbers stand to the right. ``name`` heads it in TSV, if not by the same word."""
+    """A heading; numbers stand to the right."""
 
     heading: str
     is_number: bool = False
@@ -73,7 +73,6 @@ def _one_line(cell: str) -> str:
 
 
 def _print_for_people(view: Table | Facts) -> None:
-    from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -85,21 +84,46 @@ def _print_for_people(view: Table | Facts) -> None:
             console.print(Text(f"{name:<{width}}  ", style="dim"), Text(value), sep="", soft_wrap=True)
         return
     if view.rows:
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for column in view.columns:
-            table.add_column(
-                column.heading,
-                justify="right" if column.is_number else "left",
-                no_wrap=True,
-                overflow="ellipsis",
-                min_width=4 if column.may_shrink else None,
-            )
+        widths = fitted_widths(view, console.width)
+        table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        for column, width in zip(view.columns, widths, strict=True):
+            justify: Literal["left", "right"] = "right" if column.is_number else "left"
+            table.add_column(column.heading, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
         for row in view.rows:
             table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-        console.print(table)
+        # Rather than unreadable, a table is wider than the terminal.
+        Console(highlight=False, width=max(console.width, _total(widths))).print(table)
     if view.note:
         console.print(Text(view.note, style="dim"), soft_wrap=True)
 
+
+def fitted_widths(table: Table, width: int) -> list[int]:
+    """Widths of the columns: the widest of those that may shrink gives way first, none below what is legible."""
+    from rich.cells import cell_len
+
+    rows = [[column.heading for column in table.columns], *table.rows]
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(table.columns))]
+    excess = _total(widths) - width
+    while excess > 0:
+        shrinkable = [
+            place for place, column in enumerate(table.columns) if column.may_shrink and widths[place] > LEGIBLE
+        ]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * len(widths)
+
+
+_GAP = 2
+"""Spaces behind each column."""
+
+LEGIBLE = 12
+"""Characters that a column which may shrink keeps."""
 
 _STYLES = {
     "Up": "green",

@@ -55,7 +55,7 @@ def check(session: Session, state: str) -> None:
 )
 @pass_session
 def delete(session: Session, words: tuple[str, ...], wait: bool, timeout_s: float) -> None:
-    """Drain a store: its replicas move to others, then it is a tombstone and may be stopped.
+    """Drain a store. Its replicas move to others, then it is a tombstone and may be stopped.
 
     ID may be "addr HOST:PORT" too.
     """
@@ -79,7 +79,7 @@ def delete(session: Session, words: tuple[str, ...], wait: bool, timeout_s: floa
 @click.argument("words", metavar="ID", nargs=-1, required=True)
 @pass_session
 def cancel_delete(session: Session, words: tuple[str, ...]) -> None:
-    """Call a drain off: the store is Up again. ID may be "addr HOST:PORT" too."""
+    """Call a drain off. The store is Up again. ID may be "addr HOST:PORT" too."""
     store_id = _store_id(session, words)
     state = session.pd.get(f"/store/{store_id}")["store"]
     if state.get("state", 0) != 1:
@@ -109,11 +109,11 @@ def label(session: Session, store_id: int, labels: tuple[str, ...], rewrite: boo
 
 @store.command("weight")
 @click.argument("store_id", metavar="ID", type=ID)
-@click.argument("leader", type=click.FloatRange(min=0))
-@click.argument("region", type=click.FloatRange(min=0))
+@click.argument("leader", metavar="LEADER", type=click.FloatRange(min=0))
+@click.argument("region", metavar="REGION", type=click.FloatRange(min=0))
 @pass_session
 def weight(session: Session, store_id: int, leader: float, region: float) -> None:
-    """How much of the leaders and of the data a store should have; others have 1."""
+    """How much a store should have. LEADER is for leaderships, REGION for data; other stores have 1."""
     session.say(session.pd.post(f"/store/{store_id}/weight", {"leader": leader, "region": region}))
 
 
@@ -121,7 +121,7 @@ def weight(session: Session, store_id: int, leader: float, region: float) -> Non
 @click.argument("words", metavar="[ID|all RATE] [add-peer|remove-peer]", nargs=-1)
 @pass_session
 def limit(session: Session, words: tuple[str, ...]) -> None:
-    """Peers per minute that may come to and leave a store: show all, or set one or all."""
+    """Limit how fast replicas come and go. Peers per minute of a store: show all, or set one or all."""
     rest = list(words)
     kind = rest.pop() if rest and rest[-1] in LIMIT_KINDS else ""
     if not rest:
@@ -166,8 +166,7 @@ def _show_list(session: Session, answer: Mapping[str, Any], none: str) -> None:
             Column("leaders", True),
             Column("regions", True),
             Column("MiB", True),
-            Column("used", True),
-            Column("available", True),
+            Column("free", True),
             Column("uptime", True),
             Column("labels", may_shrink=True),
         ],
@@ -183,7 +182,6 @@ def _show_list(session: Session, answer: Mapping[str, Any], none: str) -> None:
                 str(status.get("leader_count", 0)),
                 str(status.get("region_count", 0)),
                 str(status.get("region_size", 0)),
-                status.get("used_size", ""),
                 status.get("available", ""),
                 _uptime(status.get("uptime", "")),
                 _labels(meta),
