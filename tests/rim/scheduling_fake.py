@@ -89,6 +89,9 @@ class FakeScheduling:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.on_look: Callable[[], None] = lambda: None
+        """Called before each look at stores: time goes by."""
+
         self.statuses: dict[int, pd.StoreStatus] = {1: status(1), 2: status(2)}
         self.answers: dict[type, Any] = {
             pd.ListOperators: (operator(2),),
@@ -120,6 +123,7 @@ class FakeScheduling:
 
     def _answer(self, request: Any) -> Any:
         if isinstance(request, pd.GetStoreStatus):
+            self.on_look()
             if request.store_id is None:
                 return tuple(self.statuses.values())
             return (self.statuses[request.store_id],)

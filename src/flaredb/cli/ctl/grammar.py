@@ -84,6 +84,23 @@ def _common_options(is_root: bool) -> list[click.Option]:
     ]
 
 
+class IdType(click.ParamType):  # type: ignore[type-arg]
+    """The id of a store or region."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number."""
+        if isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdigit() and int(value)):
+            self.fail(f'"{value}" is no id: write a whole number, such as 4', param, context)
+        return int(value)
+
+
+ID = IdType()
+
+
 class CtlCommand(click.Command):
     """A command that takes the common options too."""
 
@@ -121,8 +138,14 @@ class CtlGroup(click.Group):
             known = self.list_commands(context)
             near = difflib.get_close_matches(args[0], known, 1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            if not near and self._takes_id(context):
+                hint += ", or an id"
             context.fail(f'"{args[0]}" is not known here: {hint}')
         return super().resolve_command(context, args)
+
+    def _takes_id(self, context: click.Context) -> bool:
+        show = self.get_command(context, "show")
+        return show is not None and any(param.type is ID for param in show.params)
 
 
 def _words(args: list[str]) -> list[str]:
@@ -181,20 +204,5 @@ class KeyType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, context)
 
 
-class IdType(click.ParamType):  # type: ignore[type-arg]
-    """The id of a store or region."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        """The number."""
-        if isinstance(value, int):
-            return value
-        if not (value.isascii() and value.isdigit() and int(value)):
-            self.fail(f'"{value}" is no id: write a whole number, such as 4', param, context)
-        return int(value)
-
-
-ID = IdType()
 KEY = KeyType()
 KEYS = KeyType(many=True)
