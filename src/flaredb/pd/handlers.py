@@ -14,6 +14,7 @@ from flaredb.pd.cluster import Stores, version_on_disk
 from flaredb.pd.config import PdConfig
 from flaredb.pd.gc import GcSafePoints
 from flaredb.pd.ids import IdAllocator
+from flaredb.pd.live_settings import LiveSettings
 from flaredb.pd.messages import (
     AllocIds,
     AskBatchSplit,
@@ -76,9 +77,10 @@ class Handlers:
         self._state = state
         self.ident = state.ident(fresh_ident)
         self._cluster = state.cluster()
-        self.max_replicas = self._cluster.max_replicas if self._cluster else config.max_replicas
+        max_replicas = self._cluster.max_replicas if self._cluster else config.max_replicas
+        self.settings = LiveSettings(state, config.schedule, max_replicas)
         version = version_on_disk(self._cluster.cluster_version if self._cluster else "")
-        self.stores = Stores(state, config, version)
+        self.stores = Stores(state, self.settings, config.store_disconnected_ms, version)
         self.regions = RegionTree()
         for region in sorted(state.regions(), key=lambda region: region.epoch.version):
             self._load(region)
@@ -96,6 +98,11 @@ class Handlers:
         self._table = self._handler_table()
 
     @property
+    def max_replicas(self) -> int:
+        """Replicas wanted per region."""
+        return self.settings.schedule.max_replicas
+
+    @property
     def bootstrapped_at_ms(self) -> int | None:
         """Unix milliseconds; None while the cluster has no regions."""
         return self._cluster.bootstrapped_at_ms if self._cluster else None
@@ -103,6 +110,8 @@ class Handlers:
     def start_step(self, now_ms: int, wall_ms: int) -> None:
         """The time at which everything until the next call happens."""
         self._now_ms, self._wall_ms = now_ms, wall_ms
+        if self.stores.started_at_ms is None:
+            self.stores.started_at_ms = now_ms
 
     def handle(self, call: Call) -> Any:
         """What answers the call: its documented result, a PdError (returned), or NotYet."""
@@ -270,6 +279,8 @@ class Handlers:
     def _check_region(self, region: Region) -> None:
         if region.id == INVALID_ID or not 1 <= len(region.peers) <= PEERS_MAX:
             raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id} with {len(region.peers)} peers")
+        if len({peer.store_id for peer in region.peers}) < len(region.peers):
+            raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id}: two of its peers share a store")
         if region.end_key and region.end_key <= region.start_key:
             raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id}: its end does not lie behind its start")
         if not (region.epoch.version and region.epoch.conf_ver):
@@ -320,7 +331,7 @@ class Handlers:
             raise _not_bootstrapped()
         if request.max_replicas < 1:
             raise PdError(PdErrorKind.INVALID_VALUE, "max_peer_count must be at least 1")
-        self.max_replicas = request.max_replicas
+        self.settings.set_max_replicas(request.max_replicas)
         self._save_cluster(self._cluster.bootstrapped_at_ms)
 
     def _note(self, event: str, **fields: Any) -> None:
