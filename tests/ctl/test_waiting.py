@@ -61,7 +61,7 @@ async def test_a_drain_is_over_when_the_store_is_a_tombstone(ctl: CtlRig) -> Non
 async def test_a_drain_that_is_stuck_says_why(ctl: CtlRig) -> None:
     drain = Drain(ctl, stuck_at=1)
     ctl.fake.answers[Why] = "no other store has room"
-    with pytest.raises(CtlFailed, match="store 2 still has 1 regions after 50s; the drain goes on"):
+    with pytest.raises(CtlFailed, match="store 2 still has 1 region after 50s; the drain goes on"):
         await drain.wait(timeout_s=50)
     assert drain.told[-1].why == "no other store has room"
     assert drain.told[-1].text == "1 of 3 regions left; no other store has room"

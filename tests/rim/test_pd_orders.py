@@ -403,6 +403,16 @@ async def test_regions_are_found(rig: OrderRig) -> None:
     assert await rig.get("/regions/count") == {"count": 2}
 
 
+async def test_many_regions_are_written_in_slices(rig: OrderRig) -> None:
+    count = 600
+    for number in range(count):
+        start, end = b"m%05d" % number, b"m%05d" % (number + 1)
+        rig.pd.node.loop.core.regions.learn(region(1_000 + number, start, end, version=9))
+    answer = await rig.get("/regions")
+    ids = [item["id"] for item in answer["regions"]]
+    assert (answer["count"], ids[-count:]) == (len(ids), list(range(1_000, 1_000 + count)))
+
+
 async def test_holes_are_shown(rig: OrderRig) -> None:
     await rig.pd.report(region(5, b"p", b"q", version=3, stores=(1, 2)))
     assert await rig.get("/regions/range-holes") == [["6D", "70"], ["71", ""]]

@@ -111,11 +111,6 @@ def region_shape(record: RegionRecord) -> dict[str, Any]:
     return shown
 
 
-def regions_shape(records: list[RegionRecord]) -> dict[str, Any]:
-    """A list of regions."""
-    return {"count": len(records), "regions": [region_shape(record) for record in records]}
-
-
 def peer_shape(peer: Peer) -> dict[str, Any]:
     """A replica."""
     shown: dict[str, Any] = {"id": peer.id, "store_id": peer.store_id, "role_name": _ROLE_NAMES[peer.role]}

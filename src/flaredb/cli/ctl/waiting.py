@@ -88,8 +88,8 @@ class DrainProgress:
         """For people."""
         if not self.left:
             return "no region left; waiting to be buried"
-        parts = [f"{self.left:,} of {self.of:,} regions left"]
-        if self.rate:
+        parts = [f"{self.left:,} of {_regions(self.of)} left"]
+        if self.rate and not self.why:
             parts.append(f"{self.rate:.1f}/s, about {duration_text(self.left / self.rate)} to go")
         if self.why:
             parts.append(self.why)
@@ -118,7 +118,7 @@ def wait_for_tombstone(
             found: dict[str, Any] = answer
             return found
         if state != "Offline" and not answer["store"].get("state"):
-            raise CtlFailed(f"store {store_id} is {state} again with {left:,} regions: somebody called the drain off")
+            raise CtlFailed(f"store {store_id} is {state} again with {_regions(left)}: somebody called the drain off")
         most = max(most, left)
         if samples and samples[-1][1] != left:
             changed_s, why = now_s, ""
@@ -130,7 +130,7 @@ def wait_for_tombstone(
         tell(DrainProgress(left, most, _rate(samples), why))
         if now_s - began_s >= timeout_s:
             raise CtlFailed(
-                f"store {store_id} still has {left:,} regions after {duration_text(timeout_s)}; the drain goes on: "
+                f"store {store_id} still has {_regions(left)} after {duration_text(timeout_s)}; the drain goes on: "
                 f"look at it by store {store_id} or why store {store_id}"
             )
         clock.pause(POLL_S)
@@ -174,6 +174,10 @@ class _Lines:
         if is_due or not drain.left:
             click.echo(f"store {self._store_id}: {drain.text}", err=True)
             self._told, self._told_s = new, now_s
+
+
+def _regions(count: int) -> str:
+    return f"{count:,} region{'' if count == 1 else 's'}"
 
 
 def _rate(samples: deque[tuple[float, int]]) -> float:
