@@ -124,7 +124,7 @@ class PdNode:
         def load() -> Any:
             from flaredb.server.pd_pages import make_runner
 
-            return make_runner(self._api)
+            return make_runner(self._api, self.loop.call)
 
         runner = await asyncio.get_running_loop().run_in_executor(None, load)
         await runner.setup()
