@@ -20,6 +20,7 @@ from flaredb.server.snapshot_limits import Pace, SnapshotLimits
 from flaredb.store.messages import SnapshotSent
 from flaredb.wire.frames import FrameError
 from flaredb.wire.peer_stream import FrameKind, Hello, encode_frame
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshot_stream import SnapshotHead, SnapshotTotals, encode_chunk_head, encode_end
 from tests.rim.fake_pd import eventually
 from tests.rim.snapshot_rig import CLUSTER, ONE, TWO, SnapshotRig, Source, snapshot_envelope, snapshot_rig
@@ -94,6 +95,16 @@ async def test_the_cores_refusal_reaches_the_senders_log(rig: SnapshotRig, caplo
     assert rig.on_disk() == []
     assert rig.got.refused == 1
     assert "refused: region 10 overlaps region 9" in str([record.__dict__ for record in caplog.records])
+
+
+async def test_a_snapshot_of_an_unreadable_region_is_refused_not_fatal(rig: SnapshotRig) -> None:
+    def refusal(_envelope: Any) -> str:
+        raise StateCorrupted("Region record has version b'?'")
+
+    rig.refusal = refusal
+    rig.send(Source(CHUNKS))
+    await eventually(lambda: rig.outcomes)
+    assert (rig.outcomes, rig.got.refused) == ([False], 1)
 
 
 async def test_a_full_disk_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
