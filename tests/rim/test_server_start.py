@@ -123,4 +123,4 @@ def test_log_format_is_obeyed(tmp_path: Path) -> None:
 
 def test_down_time_of_a_store_reaches_pd() -> None:
     settings = load_pd_settings(None, {"schedule": {"max-store-down-time": "7m"}})
-    assert _core_config(settings).max_store_down_time_ms == 420_000
+    assert _core_config(settings).schedule.max_store_down_time_ms == 420_000

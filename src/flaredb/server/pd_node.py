@@ -19,6 +19,7 @@ from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model.errors import ConfigError
 from flaredb.pd.config import PdConfig
 from flaredb.pd.core import PdCore
+from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.server.addresses import split_address
 from flaredb.server.counters import Histogram
 from flaredb.server.etcd_service import EtcdService
@@ -123,7 +124,7 @@ class PdNode:
         def load() -> Any:
             from flaredb.server.pd_pages import make_runner
 
-            return make_runner(self._api)
+            return make_runner(self._api, self.loop.call)
 
         runner = await asyncio.get_running_loop().run_in_executor(None, load)
         await runner.setup()
@@ -160,7 +161,7 @@ def _core_config(settings: PdSettings) -> PdConfig:
         split_keys=bootstrap.keys,
         initial_stores=settings.stores_wanted if bootstrap.has_layout else 0,
         tso_save_interval_ms=settings.tso_save_interval_ms,
-        max_store_down_time_ms=settings.schedule.max_store_down_time_ms,
+        schedule=ScheduleConfig(max_store_down_time_ms=settings.schedule.max_store_down_time_ms),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from flaredb.model import keys
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
@@ -309,7 +310,7 @@ class BootstrapSettings(Section, frozen=True, kw_only=True):
     """[bootstrap]: the initial layout of a new cluster. With neither key the first store bootstraps one region."""
 
     split_keys: tuple[str, ...] = ()
-    """Text, or hex: and hexadecimal digits. Read them by ``keys``."""
+    """As people write keys (model/keys.py). Read them by ``keys``."""
 
     stores: Count = 0
     """Stores to wait for before the regions are placed; 0: as many as replication.max-replicas."""
@@ -422,18 +423,11 @@ def load_pd_settings(path: Path | None, flags: Mapping[str, Any]) -> PdSettings:
 
 
 def parse_key(text: str) -> bytes:
-    """A key as people write it: text (UTF-8), or "hex:" and hexadecimal digits.
-
-    Errors: ConfigError for digits that are not hexadecimal.
-    """
-    if not text.startswith("hex:"):
-        return text.encode()
+    """A key as people write it (model/keys.py). Errors: ConfigError for one that cannot be read."""
     try:
-        return bytes.fromhex(text.removeprefix("hex:"))
+        return keys.parse_key(text)
     except ValueError as error:
-        raise ConfigError(
-            f'"{text}" is not a key: after hex: come pairs of hexadecimal digits, such as hex:00ff'
-        ) from error
+        raise ConfigError(str(error)) from error
 
 
 def _load(kind: type[AnySection], path: Path | None, flags: Mapping[str, Any]) -> AnySection:
