@@ -88,6 +88,10 @@ def test_defaults_are_tikvs_and_pds() -> None:
     assert raftstore.raft_log_gc_threshold == StoreConfig().log_gc_threshold == 1_024
     assert raftstore.max_waiting_requests == StoreConfig().requests_max
     assert raftstore.max_waiting_writes_size_bytes == StoreConfig().write_bytes_max
+    assert raftstore.raft_log_gc_count_limit == StoreConfig().log_count_max
+    assert raftstore.raft_log_gc_size_limit_bytes == StoreConfig().log_size_bytes_max
+    assert raftstore.abnormal_leader_missing_duration_ms == StoreConfig().leader_missing_ms
+    assert store.server.concurrent_send_snap_limit == StoreConfig().snapshots_sending_max
     limits = SnapshotLimits()
     assert snapshot_limits(store) == limits
     assert (limits.sending_max, limits.receiving_max, limits.bytes_per_second) == (3, 3, 100 << 20)
@@ -229,6 +233,12 @@ REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         "no room to randomise",
         {"raftstore": {"raft-min-election-timeout-ticks": 12, "raft-max-election-timeout-ticks": 12}},
         "must be greater than the shortest timeout of 12 ticks",
+    ),
+    ("a log dropped before it is compacted", {"raftstore": {"raft-log-gc-count-limit": 1024}}, "need snapshots"),
+    (
+        "PD asked before an election can end",
+        {"raftstore": {"abnormal-leader-missing-duration": "20s"}},
+        "longest election timeout of 20000 ms",
     ),
     ("no PD", {"pd": {"endpoints": []}}, "name at least one PD"),
     ("TLS", {"pd": {"endpoints": ["https://127.0.0.1:2379"]}}, "TLS is not supported yet"),

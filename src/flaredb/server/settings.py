@@ -112,12 +112,21 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     """Entries that all replicas hold before the log is compacted. TiKV's default is 50; here each compaction costs an
     entry of its own and a range deletion in the loop that serves all regions, so it is done less often."""
 
+    raft_log_gc_count_limit: Positive = 73_728
+    """A longer log is compacted although a replica lacks its entries; that replica then needs a snapshot."""
+
+    raft_log_gc_size_limit_bytes: Positive = 72 * MIB
+    """Likewise for a larger log."""
+
     pd_heartbeat_tick_interval_ms: Positive = 60_000
     """Between two reports of a region by its leader, without a change to report."""
 
     pd_store_heartbeat_tick_interval_ms: Positive = 10_000
     max_peer_down_duration_ms: Positive = 600_000
     """Silence after which a leader reports a replica as down."""
+
+    abnormal_leader_missing_duration_ms: Positive = 120_000
+    """A replica without a leader for so long asks PD whether it still belongs to its region. TiKV: 10m."""
 
     split_region_check_tick_interval_ms: Positive = 1_000
     """Between two looks at which regions have outgrown their size; a look is cheap. TiKV: 10s."""
@@ -159,6 +168,17 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
             yield (
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
+            )
+        if self.raft_log_gc_count_limit <= self.raft_log_gc_threshold:
+            yield (
+                f"raftstore.raft-log-gc-count-limit = {self.raft_log_gc_count_limit} must be greater than "
+                f"raftstore.raft-log-gc-threshold = {self.raft_log_gc_threshold}: replicas that are only a little "
+                "behind would need snapshots"
+            )
+        if self.abnormal_leader_missing_duration_ms <= high * self.raft_base_tick_interval_ms:
+            yield (
+                f"raftstore.abnormal-leader-missing-duration = {self.abnormal_leader_missing_duration_ms} ms must be "
+                f"greater than the longest election timeout of {high * self.raft_base_tick_interval_ms} ms"
             )
         if self.max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
             yield (
