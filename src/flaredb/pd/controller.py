@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flaredb.model.ids import RegionId, StoreId
@@ -16,7 +16,7 @@ from flaredb.model.orders import RegionOrder
 from flaredb.pd.messages import Note, OperatorStatus, SendOrder
 from flaredb.pd.operator import Influence, Kind, Operator
 from flaredb.pd.region_tree import RegionRecord, RegionTree
-from flaredb.pd.steps import AddLearner, PromoteLearner, RemovePeer
+from flaredb.pd.steps import AddLearner, PromoteLearner, RemovePeer, TransferLeader
 from flaredb.pd.store_limits import Direction, StoreLimits, cost
 
 HISTORY_MAX = 1_000
@@ -137,11 +137,23 @@ class OperatorController:
 
     def cancel_adding_to(self, store_id: StoreId, reason: str) -> None:
         """End the operators that would still give the store a replica."""
-        for operator in list(self):
-            if any(
+        self._cancel_if(
+            lambda operator: any(
                 isinstance(step, AddLearner | PromoteLearner) and step.at.store_id == store_id
                 for step in operator.steps[operator.current :]
-            ):
+            ),
+            reason,
+        )
+
+    def cancel_leading_to(self, store_id: StoreId, reason: str) -> None:
+        """End the operators that are just about to make the store lead."""
+        self._cancel_if(
+            lambda operator: isinstance(operator.step, TransferLeader) and operator.step.at.store_id == store_id, reason
+        )
+
+    def _cancel_if(self, is_hopeless: Callable[[Operator], bool], reason: str) -> None:
+        for operator in list(self):
+            if is_hopeless(operator):
                 self._end(operator, OperatorStatus.CANCEL, reason)
 
     def _limit_in_the_way(self, operator: Operator) -> str:
@@ -193,7 +205,9 @@ class OperatorController:
             self._send(operator, record)
 
     def _send(self, operator: Operator, record: RegionRecord) -> None:
-        if record.leader is None:
+        if record.leader is None or operator.step.conf_ver_seen(record):
+            # Nobody to send to, or done as far as the leader can: what is left takes its time.
+            operator.resend_at_ms = self._now_ms + operator.step.resend_ms
             return
         sent = (operator.current, record.region.epoch, record.leader.id)
         if sent == operator.sent and self._now_ms < operator.resend_at_ms:

@@ -134,9 +134,11 @@ class Scheduling:
             self.schedulers.wake()
 
     def _give_up_lost_targets(self) -> None:
-        """A store that is going or gone gets no replica any more."""
+        """A store that is going or gone gets no replica any more, a silent one no leader."""
         view = self.view
         for store in view.stores:
+            reason = f"store {store.meta.id} is {view.stores.state_name(store, view.now_ms)}"
             if store.meta.state != StoreState.UP or view.stores.is_down(store, view.now_ms):
-                name = view.stores.state_name(store, view.now_ms)
-                self.controller.cancel_adding_to(store.meta.id, f"store {store.meta.id} is {name}")
+                self.controller.cancel_adding_to(store.meta.id, reason)
+            if view.stores.is_disconnected(store, view.now_ms):
+                self.controller.cancel_leading_to(store.meta.id, reason)

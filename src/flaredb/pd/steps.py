@@ -209,10 +209,12 @@ class TransferLeader:
         return 0
 
     def problem(self, record: RegionRecord, /) -> str:
-        """It is gone, or does not vote."""
+        """It is gone, not heard, or does not vote."""
         role = self.at.role_in(record)
         if role is None:
             return f"{self.at} is not there any more"
+        if record.is_down(self.at.peer_id):
+            return f"{self.at} is not heard"
         return f"{self.at} is a learner" if role == PeerRole.LEARNER else ""
 
     def order(self) -> Order:

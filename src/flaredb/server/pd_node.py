@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from flaredb.engine.base import EngineLocked
 from flaredb.engine.rocks import RocksEngine, open_rocks
 from flaredb.engine.rocks_options import RocksOptions
@@ -161,7 +163,9 @@ def _core_config(settings: PdSettings) -> PdConfig:
         split_keys=bootstrap.keys,
         initial_stores=settings.stores_wanted if bootstrap.has_layout else 0,
         tso_save_interval_ms=settings.tso_save_interval_ms,
-        schedule=ScheduleConfig(max_store_down_time_ms=settings.schedule.max_store_down_time_ms),
+        schedule=ScheduleConfig(
+            location_labels=settings.replication.location_labels, **msgspec.structs.asdict(settings.schedule)
+        ),
     )
 
 

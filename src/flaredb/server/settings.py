@@ -20,6 +20,7 @@ from flaredb.server.toml_file import AnySection, Section
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 
@@ -298,12 +299,29 @@ class ReplicationSettings(Section, frozen=True, kw_only=True):
     max_replicas: Positive = 3
     """Replicas of each region."""
 
+    location_labels: tuple[str, ...] = ()
+    """Store labels from the widest place to the narrowest; replicas are kept apart by them."""
+
 
 class ScheduleSettings(Section, frozen=True, kw_only=True):
-    """[schedule]"""
+    """[schedule]: what the cluster starts with. What is set while PD runs is kept and goes before it."""
 
     max_store_down_time_ms: Positive = 30 * 60_000
     """Silence after which a store counts as down."""
+
+    leader_schedule_limit: Count = 4
+    region_schedule_limit: Count = 2_048
+    replica_schedule_limit: Count = 64
+    max_snapshot_count: Count = 64
+    max_pending_peer_count: Count = 64
+    store_limit: Count = 15
+    """Peers a minute to a store, and as many from it."""
+
+    low_space_ratio: Share = 0.8
+    """A store fuller than this gets no further replicas."""
+
+    patrol_region_interval_ms: Positive = 10
+    enable_joint_consensus: bool = True
 
 
 class BootstrapSettings(Section, frozen=True, kw_only=True):
