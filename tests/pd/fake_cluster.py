@@ -103,7 +103,7 @@ class FakeCluster:
         made.fields.setdefault("capacity_bytes", 1024**4)
         made.fields.setdefault("available_bytes", 1024**4)
         assert self.ask(PutStore(store(store_id, labels=tuple(labels)))) is None
-        self._report_store(made)
+        self.report_store(made)
 
     def start_regions(self, sizes_mib: list[int]) -> None:
         """Takes over the regions that PD's initial layout made."""
@@ -166,7 +166,7 @@ class FakeCluster:
             self._obey(sent)
         for fake in self.stores.values():
             if fake.alive and self.now_ms % 1_000 == 0:
-                self._report_store(fake)
+                self.report_store(fake)
         for made in list(self.regions.values()):
             self._elect(made)
             self._catch_up(made)
@@ -183,7 +183,7 @@ class FakeCluster:
 
     def revive(self, store_id: int) -> None:
         self.stores[store_id].alive = True
-        self._report_store(self.stores[store_id])
+        self.report_store(self.stores[store_id])
 
     # ------------------------------------------------------------ facts
 
@@ -335,7 +335,7 @@ class FakeCluster:
 
     # ------------------------------------------------------------ reports
 
-    def _report_store(self, fake: FakeStore) -> None:
+    def report_store(self, fake: FakeStore) -> None:
         count = len(self.peers_on(fake.id))
         self.step(Called("store", ReportStore(StoreStats(StoreId(fake.id), region_count=count, **fake.fields))))
 
