@@ -77,7 +77,7 @@ class Orders:
 
 def holds(cluster: Cluster, number: int) -> list[int]:
     """The regions that a store process says it has."""
-    return list(status_json(cluster.store(number).ports.status_address, "/regions"))
+    return list(insist(lambda: status_json(cluster.store(number).ports.status_address, "/regions")))
 
 
 def wait_gone(cluster: Cluster, number: int, region_id: int) -> None:

@@ -209,7 +209,8 @@ class OperatorController:
             # Nobody to send to, or done as far as the leader can: what is left takes its time.
             operator.resend_at_ms = self._now_ms + operator.step.resend_ms
             return
-        sent = (operator.current, record.region.epoch, record.leader.id)
+        # A leader just elected refuses what needs a replica that it has not heard of yet, and reports when it has.
+        sent = (operator.current, record.region.epoch, record.leader.id, record.pending_peers)
         if sent == operator.sent and self._now_ms < operator.resend_at_ms:
             return
         operator.sent = sent
