@@ -98,7 +98,7 @@ class PdNode:
             started_at_s=int(time.time()),
         )
         health = HealthService("pdpb.PD")
-        service = PdService(self.loop, settings.name, url, PD_VERSION)
+        service = self.service = PdService(self.loop, settings.name, url, PD_VERSION)
         etcd = EtcdService(self.loop, settings.name, url, core.member_id)
         server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
         await server.start()
@@ -126,7 +126,7 @@ class PdNode:
         def load() -> Any:
             from flaredb.server.pd_pages import make_runner
 
-            return make_runner(self._api)
+            return make_runner(self._api, self.loop.call)
 
         runner = await asyncio.get_running_loop().run_in_executor(None, load)
         await runner.setup()
