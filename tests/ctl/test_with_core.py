@@ -147,7 +147,6 @@ async def test_a_region_is_split_by_hand(served: Served) -> None:
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
 
 
-@pytest.mark.xfail(reason="the core takes the report of a split for the end of the region that was split")
 async def test_a_split_by_hand_is_waited_for(served: Served) -> None:
     await quiet(served)
     last = max(served.cluster.regions.values(), key=lambda fake: fake.region.start_key).region
