@@ -143,6 +143,17 @@ def test_a_region_that_is_gone_ends_its_operator() -> None:
     assert (operator.status, operator.reason) == (OperatorStatus.CANCEL, "the region is gone")
 
 
+def test_a_plan_that_was_safe_is_given_up_when_a_store_dies_on_the_way() -> None:
+    rig, operator = rig_with_move(enable_joint_consensus=True)
+    rig.store(2, heard_ms_ago=30_000)
+    reported(rig, {**FOUR, 4: L}, conf_ver=2, ids=NEW)
+    assert operator.is_running, "stores 1 and 3 now, 1 and 4 then"
+    rig.store(4, heard_ms_ago=30_000)
+    rig.controller.tick()
+    assert operator.status == OperatorStatus.CANCEL
+    assert operator.reason.endswith("would leave 1 of 3 voters alive")
+
+
 def test_a_split_on_the_way_is_no_reason_to_give_up() -> None:
     rig, operator = rig_with_move()
     reported(rig, FOUR, version=2)
