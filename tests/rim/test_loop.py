@@ -16,6 +16,7 @@ from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
 from flaredb.server.loop import EXIT_INVARIANT_BROKEN, StoreLoop
 from flaredb.store.messages import (
+    CheckRegion,
     Effect,
     Fatal,
     HeartbeatsWanted,
@@ -26,6 +27,7 @@ from flaredb.store.messages import (
     ReportRegion,
     RequestsReceived,
     SendRaft,
+    SendSnapshot,
     StoreReached,
     Sync,
     SyncDone,
@@ -83,6 +85,18 @@ class FakeRim:
 
     def send_raft(self, to_store: StoreId, envelopes: list[Any]) -> None:
         self.left.append(("send", to_store))
+
+    def send_snapshot(self, order: SendSnapshot) -> None:
+        self.left.append(("snapshot", order.to_store))
+
+    def check_region(self, region_id: RegionId) -> None:
+        self.left.append(("check", region_id))
+
+    def ask_split(self, region: Region, count: int) -> None:
+        self.left.append(("ask split", count))
+
+    def report_split(self, regions: tuple[Region, ...]) -> None:
+        self.left.append(("report split", regions))
 
     def report_region(self, heartbeat: RegionHeartbeat) -> None:
         self.left.append(("report", heartbeat))
@@ -225,6 +239,8 @@ async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
     rig.store.answer = lambda inputs: [
         SendRaft(StoreId(2), []),
         Sync(4),
+        SendSnapshot(StoreId(2), None, None),  # type: ignore[arg-type]
+        CheckRegion(RegionId(7)),
         ReportRegion(HEARTBEAT),
         RefreshRoutes(),
         Note("leader changed"),
@@ -234,6 +250,8 @@ async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
     await turn()
     assert rig.rim.left == [
         ("send", 2),
+        ("snapshot", 2),
+        ("check", 7),
         ("report", HEARTBEAT),
         ("refresh", None),
         ("note", "leader changed"),

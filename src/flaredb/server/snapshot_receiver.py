@@ -22,6 +22,7 @@ from flaredb.server.snapshot_limits import Pace, SnapshotLimits
 from flaredb.store.messages import Input, RaftEnvelope, SnapshotReceived
 from flaredb.wire.frames import FrameError
 from flaredb.wire.peer_stream import FrameKind, encode_frame
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshot_stream import (
     SNAPSHOT_FRAME_BYTES_MAX,
     SnapshotHead,
@@ -120,7 +121,10 @@ class SnapshotReceiver:
                 f"store {self._store_id} has {free_bytes} bytes free, a snapshot of {head.size_bytes} bytes needs "
                 f"{wanted_bytes}"
             )
-        return self._refusal(head.envelope)
+        try:
+            return self._refusal(head.envelope)
+        except StateCorrupted as error:
+            return f"the snapshot does not say which region it is of: {error}"
 
     async def _receive(self, from_store: StoreId, head: SnapshotHead, stream: FrameStream) -> None:
         loop = asyncio.get_running_loop()
