@@ -117,13 +117,12 @@ def gap(rounds: int, seconds: float) -> None:
             cluster.split([prefix.encode()])
             command = [sys.executable, "-m", "bench.official_load", "--pd", cluster.pd_address]
             command += ["--clients", str(CLIENTS), "--seconds", str(seconds), "--prefix", prefix]
-            load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            assert load.stdout is not None
-            load.stdout.readline()
-            pause(seconds / 2)
-            cluster.split([prefix.encode() + b"5"])
-            found = json.loads(load.stdout.readline())
-            load.wait()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+                assert load.stdout is not None
+                load.stdout.readline()
+                pause(seconds / 2)
+                cluster.split([prefix.encode() + b"5"])
+                found = json.loads(load.stdout.readline())
             print(
                 f"split under {CLIENTS} clients: {found['puts_per_s']:,} puts/s, {found['lost']} of "
                 f"{found['acknowledged']:,} lost, {len(found['errors'])} errors, longest gap "
@@ -132,9 +131,9 @@ def gap(rounds: int, seconds: float) -> None:
             print(*found["errors"], sep="\n", end="")
 
 
-def thousand() -> None:
+def thousand(count: int = 1_000) -> None:
     """See the module."""
-    keys = [b"s/%04d" % number for number in range(999)]
+    keys = [b"s/%04d" % number for number in range(count - 1)]
     ways = (
         ("one SplitRegions call to PD", lambda cluster: cluster.split_by_pd(keys)),
         ("one SplitRegion call to the leader", lambda cluster: cluster.split(keys)),
@@ -145,7 +144,7 @@ def thousand() -> None:
             began = time.monotonic()
             split(cluster)
             cluster.await_regions(3 + len(keys))
-            print(f"1 region to 1,000 by {name}: {time.monotonic() - began:.2f} s")
+            print(f"1 region to {count:,} by {name}: {time.monotonic() - began:.2f} s")
 
 
 def memory(seconds: float) -> None:
@@ -192,6 +191,8 @@ def _cpu_of(layout: str, seconds: float) -> dict[str, float]:
             found = _load(cluster, mode, seconds)
             table[f"put, {mode}: CPU s/1,000"] = found["server_cpu_s_per_1000"]
             table[f"put, {mode}: 1,000 puts/s"] = found["ops_per_s"] / 1000
+            if found["errors"]:
+                print(f"{layout}, put, {mode}: {found['errors']} errors")
         return table
 
 
