@@ -390,6 +390,21 @@ def test_a_peer_that_pd_does_not_know_stays() -> None:
     assert R1 in made.nodes[lonely.store_id].store.peers
 
 
+def with_range(sent: RaftEnvelope, start_key: bytes, end_key: bytes) -> RaftEnvelope:
+    """The same message as one that may create its receiver."""
+    return RaftEnvelope(
+        sent.region_id,
+        sent.from_peer,
+        sent.from_store,
+        sent.to_peer,
+        sent.to_store,
+        sent.conf_ver,
+        sent.version,
+        sent.message,
+        (start_key, end_key),
+    )
+
+
 def test_no_old_message_revives_a_removed_replica() -> None:
     made = cluster()
     fill(made, 5)
@@ -397,9 +412,8 @@ def test_no_old_message_revives_a_removed_replica() -> None:
     made.move(1, NEW, gone)
     node = made.nodes[gone.store_id]
     made.run_until(lambda: R1 not in node.store.peers)
-    old = [envelope for envelope in made.sent if envelope.to_peer == gone.id]
+    old = [with_range(envelope, b"", b"") for envelope in made.sent if envelope.to_peer == gone.id]
     for envelope in old:
-        envelope.sender_range = (b"", b"")
         node.inbox.append(RaftReceived([envelope]))
     made.run_for(500)
     assert R1 not in node.store.peers

@@ -425,6 +425,7 @@ class Store:
             for peer in self.peers.values():
                 if outgrown(self.config, peer) and self.split_checks.start(peer.region):
                     peer.grown_bytes = 0
+                    peer.is_miscounted = False
 
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve."""
