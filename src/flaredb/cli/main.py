@@ -18,6 +18,7 @@ from flaredb.cli.demo_command import demo
 from flaredb.cli.pd_command import pd
 from flaredb.cli.server_command import server
 from flaredb.cli.serving import CannotServe
+from flaredb.cli.sim_command import sim
 from flaredb.model.errors import ConfigError, FlareDBError
 
 EXIT_FAILURE = 1
@@ -30,7 +31,8 @@ EXIT_USAGE = 2
 def cli(context: click.Context) -> None:
     """FlareDB: a replicated key-value store that speaks TiKV's protocol.
 
-    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each.
+    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb sim`
+    tests whole clusters under faults.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -39,6 +41,7 @@ def cli(context: click.Context) -> None:
 cli.add_command(demo)
 cli.add_command(pd)
 cli.add_command(server)
+cli.add_command(sim)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
-from time import perf_counter
 
 from flaredb.sim.cluster import SimCluster
 from flaredb.sim.convergence import Convergence
@@ -30,7 +29,6 @@ class Report:
     options: str = ""
     trace_hash: str = ""
     simulated_seconds: float = 0.0
-    wall_seconds: float = 0.0
     events: int = 0
     messages: int = 0
     deaths: int = 0
@@ -44,15 +42,14 @@ class Report:
         """One line for people."""
         verdict = f"FAILED: {self.failure}" if self.failure else "ok"
         return (
-            f"seed {self.seed}: {verdict} ({self.simulated_seconds:.0f} s simulated in {self.wall_seconds:.1f} s, "
-            f"{self.done} of {self.operations} operations answered, {self.unknown} unknown, {self.deaths} crashes, "
-            f"{self.regions} regions, trace {self.trace_hash[:12]})"
+            f"seed {self.seed}: {verdict} ({self.simulated_seconds:.0f} s simulated, {self.done} of {self.operations} "
+            f"operations answered, {self.unknown} unknown, {self.deaths} crashes, {self.regions} regions, trace "
+            f"{self.trace_hash[:12]})"
         )
 
 
 def run(options: SimOptions, sink: Sink | None = None) -> Report:
     """Run a seed to its end or its first violation."""
-    started = perf_counter()
     world = World(options.seed, options.events_max, sink)
     report = Report(options.seed, options=options.describe())
     cluster = SimCluster(world, options)
@@ -68,7 +65,6 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
         world.explain("all", "violation", report.failure)
     report.trace_hash = world.trace_hash()
     report.simulated_seconds = world.now_us / SECOND
-    report.wall_seconds = perf_counter() - started
     report.events = world.events
     report.messages = cluster.network.sent
     report.deaths = sum(node.deaths for node in cluster.stores)
