@@ -465,8 +465,8 @@ def test_a_late_acknowledgement_does_not_go_back() -> None:
 
 
 def test_an_answer_to_a_stale_message_does_not_end_a_probe() -> None:
-    """A node of a higher term answers messages of old terms, to tell the term, and acknowledges nothing by that. A leader
-    that took it for the answer to its probe would stream from the first entry on, which may be compacted.
+    """A node answers messages of old terms, to tell its term, and acknowledges nothing by that. A leader that took it
+    for the answer to its probe would stream from the first entry on, which may be compacted.
     """
     group = Group({i: make_node(i, [1, 2, 3], log_of(1, 1, 1), check_quorum=True) for i in (1, 2, 3)})
     group.isolate(2)
