@@ -1,7 +1,7 @@
 """All figures of bench/README.md, measured here: ``make bench`` or ``python -m bench [--seconds 5] [--rounds 3]``.
 
 Starts `flaredb demo` in a process of its own, runs each workload in turn for some rounds and prints the medians. How
-long writes stop when a leader is killed is part of `make demo`.
+long writes stop when a leader is killed is part of `make demo`. ``python -m bench split``: figures of splits, split.py.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
-import time
-from pathlib import Path
 
-from bench import raft_core
+from bench.demo import Demo
+
+from bench import raft_core, split
 
 WORKLOADS = (
     ("batch", "put", 256),
@@ -27,35 +24,8 @@ WORKLOADS = (
     ("unary", "get", 256),
     ("batch", "put", 1),
 )
-START_SECONDS_MAX = 30
 RAFT_CORE_SECONDS = 3.0
 READY_SPLIT_KEY = "key-000000010000"
-
-
-class Demo:
-    """A `flaredb demo` with three stores and two regions that share the benchmark's keys evenly."""
-
-    def __init__(self, data_dir: str = "") -> None:
-        """``data_dir``: an empty directory on the disk to measure; "": a temporary one."""
-        self._ready = Path(tempfile.mkdtemp()) / "ready.json"
-        command = [sys.executable, "-m", "flaredb", "demo", "--ready-file", str(self._ready)]
-        command += ["--split-keys", READY_SPLIT_KEY]
-        if data_dir:
-            command += ["--data-dir", data_dir]
-        self.started = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-        while not self._ready.exists():
-            if self.process.poll() is not None or time.perf_counter() - self.started > START_SECONDS_MAX:
-                raise SystemExit("flaredb demo did not start")
-            threading.Event().wait(0.01)
-        self.ready_seconds = time.perf_counter() - self.started
-        self.facts = json.loads(self._ready.read_text())
-        self.pids = [store["pid"] for store in self.facts["stores"]]
-
-    def stop(self) -> None:
-        """End all of its processes."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=20)
 
 
 def measure(demo: Demo, mode: str, op: str, in_flight: int, seconds: float, warm_up: float) -> dict[str, object]:
@@ -87,7 +57,11 @@ def print_medians(demo: Demo, rounds: int, seconds: float, warm_up: float) -> No
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print every figure."""
+    """Print every figure, or with "split" as first argument those of splits."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["split"]:
+        split.main(argv[1:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -97,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     print(
         f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {arguments.rounds} rounds of {arguments.seconds:g} s"
     )
-    demo = Demo(arguments.data_dir)
+    demo = Demo(READY_SPLIT_KEY, arguments.data_dir)
     try:
         print(f"flaredb demo ready, first write accepted: {demo.ready_seconds:.2f} s")
         print_medians(demo, arguments.rounds, arguments.seconds, arguments.warm_up)

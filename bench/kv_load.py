@@ -15,6 +15,7 @@ import json
 import os
 import random
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,32 +55,39 @@ def cpu_seconds(pids: list[int]) -> float:
     return total
 
 
-class Keys:
-    """Keys that fall into one route's region, of ``count`` in all; there may be none."""
+class Target:
+    """One store and the keys, of all of the run's, whose regions are led there; there may be none."""
 
-    def __init__(self, route: Route, count: int, value_bytes: int, rng: random.Random) -> None:
-        names = (b"key-%012d" % number for number in range(count))
-        self.keys = [name for name in names if _holds(route, name)]
-        self.value = bytes(rng.choices(range(256), k=value_bytes))
-        self.rng = rng
+    def __init__(self, address: str, value: bytes, rng: random.Random) -> None:
+        self.address = address
+        self.rows: list[tuple[bytes, Route]] = []
+        self._value = value
+        self._rng = rng
+
+    def command(self, op: str) -> kvrpcpb_pb2.RawPutRequest | kvrpcpb_pb2.RawGetRequest:
+        """One request on a random key."""
+        key, route = self._rng.choice(self.rows)
+        if op == "put":
+            return kvrpcpb_pb2.RawPutRequest(context=route.context, key=key, value=self._value)
+        return kvrpcpb_pb2.RawGetRequest(context=route.context, key=key)
 
 
-def _holds(route: Route, key: bytes) -> bool:
-    return route.start_key <= key and (not route.end_key or key < route.end_key)
-
-
-def command(route: Route, keys: Keys, op: str) -> kvrpcpb_pb2.RawPutRequest | kvrpcpb_pb2.RawGetRequest:
-    """One request on a random key."""
-    key = keys.rng.choice(keys.keys)
-    if op == "put":
-        return kvrpcpb_pb2.RawPutRequest(context=route.context, key=key, value=keys.value)
-    return kvrpcpb_pb2.RawGetRequest(context=route.context, key=key)
+def targets_of(routes: list[Route], arguments: argparse.Namespace) -> list[Target]:
+    """The stores that lead regions with some of the keys."""
+    rng = random.Random(arguments.seed)
+    value = bytes(rng.choices(range(256), k=arguments.value_bytes))
+    targets = {route.address: Target(route.address, value, rng) for route in routes}
+    starts = [route.start_key for route in routes]
+    for number in range(arguments.keys):
+        key = b"key-%012d" % number
+        route = routes[bisect_right(starts, key) - 1]
+        targets[route.address].rows.append((key, route))
+    return [target for target in targets.values() if target.rows]
 
 
 async def batch_stream(
     channel: grpc.aio.Channel,
-    route: Route,
-    keys: Keys,
+    target: Target,
     arguments: argparse.Namespace,
     tally: Tally,
     stop: asyncio.Event,
@@ -95,7 +103,7 @@ async def batch_stream(
         frame = tikvpb_pb2.BatchCommandsRequest()
         now = time.perf_counter()
         for _ in range(count):
-            getattr(frame.requests.add(), name).CopyFrom(command(route, keys, arguments.op))
+            getattr(frame.requests.add(), name).CopyFrom(target.command(arguments.op))
             next_id += 1
             frame.request_ids.append(next_id)
             sent[next_id] = now
@@ -131,8 +139,7 @@ async def batch_stream(
 
 async def unary_worker(
     channel: grpc.aio.Channel,
-    route: Route,
-    keys: Keys,
+    target: Target,
     arguments: argparse.Namespace,
     tally: Tally,
     stop: asyncio.Event,
@@ -143,7 +150,7 @@ async def unary_worker(
     )
     call = channel.unary_unary(f"/tikvpb.Tikv/{name}", response_deserializer=answer.FromString)
     while not stop.is_set():
-        data = command(route, keys, arguments.op).SerializeToString()
+        data = target.command(arguments.op).SerializeToString()
         started = time.perf_counter()
         response = await call(data)
         tally.add(time.perf_counter() - started, 1, _failed(response))
@@ -154,24 +161,19 @@ def _failed(response: kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse) -
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """One closed-loop run over all regions that hold some of the keys, split evenly."""
-    routes = find_routes(arguments.pd)
-    rng = random.Random(arguments.seed)
+    """One closed-loop run over all regions that hold some of the keys; each store gets an even share."""
+    targets = targets_of(find_routes(arguments.pd), arguments)
     tally, stop = Tally(), asyncio.Event()
-    channels = {route.address: grpc.aio.insecure_channel(route.address, OPTIONS) for route in routes}
-    loads = [(route, Keys(route, arguments.keys, arguments.value_bytes, rng)) for route in routes]
-    usable = [(route, keys) for route, keys in loads if keys.keys]
-    share = max(arguments.in_flight // len(usable), 1)
+    channels = [grpc.aio.insecure_channel(target.address, OPTIONS) for target in targets]
+    share = max(arguments.in_flight // len(targets), 1)
     tasks = []
-    for route, keys in usable:
-        channel = channels[route.address]
+    for channel, target in zip(channels, targets, strict=True):
         if arguments.mode == "batch":
             part = argparse.Namespace(**{**vars(arguments), "in_flight": share, "batch": min(arguments.batch, share)})
-            tasks.append(asyncio.create_task(batch_stream(channel, route, keys, part, tally, stop)))
+            tasks.append(asyncio.create_task(batch_stream(channel, target, part, tally, stop)))
         else:
-            tasks += [
-                asyncio.create_task(unary_worker(channel, route, keys, arguments, tally, stop)) for _ in range(share)
-            ]
+            workers = (unary_worker(channel, target, arguments, tally, stop) for _ in range(share))
+            tasks += [asyncio.create_task(worker) for worker in workers]
     await asyncio.sleep(arguments.warm_up)
     tally.counting, cpu, started = True, cpu_seconds(arguments.pids), time.perf_counter()
     await asyncio.sleep(arguments.seconds)
@@ -179,7 +181,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
     tally.counting = False
     stop.set()
     await asyncio.wait(tasks, timeout=10)
-    for channel in channels.values():
+    for channel in channels:
         await channel.close()
     return report(arguments, tally, took, cpu)
 

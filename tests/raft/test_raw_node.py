@@ -139,6 +139,53 @@ def test_a_candidates_requests_leave_after_its_vote_is_stored() -> None:
     assert (rd.hs, rd.must_sync, rd.messages, len(rd.persisted_messages)) == (HardState(1, 1, 0), True, [], 2)
 
 
+def test_heartbeats_and_their_answers_need_no_ready() -> None:
+    node = leader()
+    node.ping()
+    assert [m.msg_type for m in node.take_messages()] == [M.MsgHeartbeat, M.MsgHeartbeat]
+    assert not node.has_ready()
+    follower = make_node(2, [1, 2, 3], log_of(1), HardState(1, 1, 1), applied=1)
+    follower.step(Message(M.MsgHeartbeat, 2, 1, 1, commit=1))
+    assert follower.take_messages() == [], "that there is a leader is news first"
+    persist(follower)
+    follower.step(Message(M.MsgHeartbeat, 2, 1, 1, commit=1))
+    assert [m.msg_type for m in follower.take_messages()] == [M.MsgHeartbeatResponse]
+    assert not follower.has_ready()
+    assert follower.take_messages() == []
+
+
+@pytest.mark.parametrize(
+    ("why", "message"),
+    [
+        ("an entry is to be stored", Message(M.MsgAppend, 2, 1, 1, 1, 2, [Entry(term=1, index=3)])),
+        ("the commit index moves", Message(M.MsgHeartbeat, 2, 1, 1, commit=2)),
+        ("a vote is given", Message(M.MsgRequestVote, 2, 3, 2, 1, 2, context=b"CampaignTransfer")),
+        ("the term grows", Message(M.MsgHeartbeat, 2, 3, 2)),
+    ],
+)
+def test_messages_that_come_with_anything_else_wait_for_the_ready(why: str, message: Message) -> None:
+    follower = make_node(2, [1, 2, 3], log_of(1, 1), HardState(1, 1, 1), applied=1)
+    follower.step(Message(M.MsgHeartbeat, 2, 1, 1, commit=1))
+    persist(follower)
+    follower.step(message)
+    assert follower.take_messages() == [], why
+    assert follower.ready().persisted_messages, why
+
+
+def test_messages_wait_while_an_earlier_ready_is_not_persisted() -> None:
+    """An answer to a heartbeat after an unsynced entry: it may not overtake what the entry's answer waits for."""
+    follower = make_node(2, [1, 2, 3])
+    follower.step(Message(M.MsgHeartbeat, 2, 1, 1))
+    persist(follower)
+    follower.step(Message(M.MsgAppend, 2, 1, 1, 0, 0, [Entry(term=1, index=1)]))
+    rd = follower.ready()
+    write(follower, rd)
+    follower.step(Message(M.MsgHeartbeat, 2, 1, 1))
+    assert follower.take_messages() == []
+    follower.on_persist_ready(rd.number)
+    assert [m.msg_type for m in follower.take_messages()] == [M.MsgHeartbeatResponse]
+
+
 def test_the_leaders_own_match_moves_only_when_persisted() -> None:
     node = leader()
     node.propose(b"", b"x")

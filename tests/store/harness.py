@@ -10,28 +10,37 @@ from flaredb.engine.memory import MemoryEngine
 from flaredb.model.cluster import SplitIds
 from flaredb.model.commands import PUT, Command, Get, Request, Scan, Split, Write
 from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange, RegionOrder, SplitOrder, TransferLeader
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.invariants import check_store
 from flaredb.store.messages import (
     AskSplit,
+    CheckRegion,
     Effect,
     Fatal,
     Input,
     Note,
+    OrderReceived,
     RaftEnvelope,
     RaftReceived,
+    RegionChecked,
     RegionsListed,
     Reply,
     ReportRegion,
     ReportSplit,
     RequestsReceived,
     SendRaft,
+    SendSnapshot,
+    SnapshotReceived,
+    SnapshotSent,
     SplitIdsGranted,
     Sync,
     SyncDone,
 )
 from flaredb.store.store import Store
+from flaredb.wire.snapshots import decode_chunk, encode_chunk
+from tests.store.snapshot_files import MemorySnapshotFiles
 
 TICK_MS = 50
 CONFIG = StoreConfig(
@@ -51,19 +60,43 @@ def put(key: bytes, value: bytes, cf: int = 0) -> Write:
     return Write([(PUT, cf, key, value)], len(key) + len(value))
 
 
+ROWS_PER_CHUNK = 3
+
+
+def cut_chunks(effect: SendSnapshot) -> list[bytes]:
+    """All chunks of a snapshot, each as several, so that one of few rows takes several slices too."""
+    cut = []
+    for chunk in effect.source.chunks():
+        cf, rows = decode_chunk(chunk)
+        cut += [encode_chunk(cf, rows[at : at + ROWS_PER_CHUNK]) for at in range(0, len(rows), ROWS_PER_CHUNK)]
+    effect.source.close()
+    return cut
+
+
 class Node:
     """One store, its engine and what it has asked for."""
 
-    def __init__(self, store_id: int, config: StoreConfig, engine: MemoryEngine, seed: int, now_ms: int) -> None:
+    def __init__(
+        self,
+        store_id: int,
+        config: StoreConfig,
+        engine: MemoryEngine,
+        seed: int,
+        now_ms: int,
+        files: MemorySnapshotFiles | None = None,
+    ) -> None:
         self.id = StoreId(store_id)
         self.config = config
         self.engine = engine
-        self.store = Store(config, self.id, engine, Random(seed), now_ms)
+        self.files = files or MemorySnapshotFiles()
+        self.store = Store(config, self.id, engine, Random(seed), now_ms, self.files)
         self.inbox: list[Input] = []
         self.answers: dict[Any, Any] = {}
         self.reports: list[ReportRegion] = []
         self.split_reports: list[ReportSplit] = []
         self.notes: list[Note] = []
+        self.checked: list[RegionId] = []
+        """Regions that PD was asked about."""
         self.alive = True
         self.sync_at_once = True
 
@@ -85,8 +118,14 @@ class Cluster:
         self.grants_ids = True
         """False: PD does not answer AskSplit; the test does."""
         self.last_region_id = 100
+        self.snapshots_sent = 0
         for node in self.nodes.values():
             node.inbox.append(RegionsListed(self.regions))
+
+    def step_free(self, node: Node, inputs: list[Input]) -> None:
+        """One step whose invariants are not checked: the test has bent the store's state."""
+        for effect in node.store.step(self.now_ms, inputs):
+            self._perform(node, effect)
 
     def step_node(self, node: Node, inputs: list[Input]) -> list[Effect]:
         effects = node.store.step(self.now_ms, inputs)
@@ -117,10 +156,35 @@ class Cluster:
         elif isinstance(effect, AskSplit):
             if self.grants_ids:
                 node.inbox.append(self.grant(effect))
+        elif isinstance(effect, SendSnapshot):
+            self.snapshots_sent += 1
+            self.carry(node, effect)
+        elif isinstance(effect, CheckRegion):
+            node.checked.append(effect.region_id)
+            node.inbox.append(RegionChecked(effect.region_id, self.newest(effect.region_id)))
         elif isinstance(effect, Note):
             node.notes.append(effect)
         elif isinstance(effect, Fatal):
             raise AssertionError(effect.reason)
+
+    def carry(self, node: Node, effect: SendSnapshot) -> None:
+        """Bring a snapshot to its receiver whole, or tell the sender that it could not be."""
+        envelope = effect.envelope
+        receiver = self.nodes[effect.to_store]
+        chunks = cut_chunks(effect)
+        arrives = receiver.alive and not self.drop(envelope) and receiver.store.snapshot_refusal(envelope) is None
+        if arrives:
+            receiver.inbox.append(SnapshotReceived(envelope, receiver.files.save(chunks)))
+        node.inbox.append(SnapshotSent(envelope.region_id, envelope.to_peer, arrives))
+
+    def newest(self, region_id: int) -> Region | None:
+        """The region as its furthest replica has it: what PD would know."""
+        known = [node.store.peers[RegionId(region_id)].region for node in self.live() if region_id in node.store.peers]
+        known = [found for found in known if found.peers]
+        return max(known, key=lambda found: (found.epoch.conf_ver, found.epoch.version), default=None)
+
+    def live(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.alive]
 
     def grant(self, asked: AskSplit) -> SplitIdsGranted:
         """What PD answers: new region ids, and peer ids made as ``region`` makes them."""
@@ -208,6 +272,48 @@ class Cluster:
         """Split a region where it is led and wait for the answer: the results, or a RegionError."""
         return self.call(self.await_leader(region.id), region, Split(keys, region.epoch.conf_ver))
 
+    def order(self, region_id: int, step: ChangePeers | TransferLeader | SplitOrder) -> Node:
+        """Hand PD's order to the leader of a region; the node that leads."""
+        node = self.await_leader(region_id)
+        peer = node.store.peers[RegionId(region_id)]
+        node.inbox.append(OrderReceived(RegionOrder(peer.region.id, peer.region.epoch, peer.meta, step)))
+        return node
+
+    def change(self, region_id: int, *changes: tuple[ChangeKind, Peer]) -> Region:
+        """Change a region's members by PD's order and wait until the leader has applied it: the region then."""
+        before = self.await_leader(region_id).store.peers[RegionId(region_id)].region
+        self.order(region_id, ChangePeers(tuple(PeerChange(kind, peer) for kind, peer in changes)))
+
+        def changed() -> Region | None:
+            leader = self.leader_of(region_id)
+            now = leader.store.peers[RegionId(region_id)].region if leader else before
+            return now if now.epoch.conf_ver > before.epoch.conf_ver else None
+
+        return self.run_until(changed)
+
+    def await_caught_up(self, region_id: int, peer: Peer) -> None:
+        """Wait until a replica holds what its leader has applied."""
+
+        def caught_up() -> bool:
+            leader, node = self.leader_of(region_id), self.nodes[peer.store_id]
+            here = node.store.peers.get(RegionId(region_id)) if node.alive else None
+            if leader is None or here is None or here.meta.id != peer.id or here.fill is not None:
+                return False
+            return here.applied_index >= leader.store.peers[RegionId(region_id)].applied_index
+
+        self.run_until(caught_up)
+
+    def move(self, region_id: int, to: Peer, gone: Peer) -> Region:
+        """Move a replica as PD does: learner, catch up, promote, remove. The region afterwards."""
+        self.change(region_id, (ChangeKind.ADD_LEARNER_NODE, to))
+        self.await_caught_up(region_id, to)
+        self.change(region_id, (ChangeKind.ADD_NODE, to))
+        return self.change(region_id, (ChangeKind.REMOVE_NODE, gone))
+
+    def rows(self, store_id: int, cf: str = "default") -> list[tuple[bytes, bytes]]:
+        """Everything that a store's engine holds of one column family."""
+        return list(self.nodes[StoreId(store_id)].engine.scan(cf, b"", None))
+
     def regions_of(self, store_id: int) -> list[Region]:
         """The regions of one store in key order."""
         return self.nodes[StoreId(store_id)].store.region_map.regions()
@@ -222,8 +328,10 @@ class Cluster:
 
     def restart(self, store_id: int) -> Node:
         old = self.nodes[StoreId(store_id)]
-        node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms)
+        node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms, old.files)
         self.nodes[StoreId(store_id)] = node
+        for name in set(node.files.files) - node.store.snapshot_names:
+            node.files.discard(name)
         if not node.store.is_started:
             node.inbox.append(RegionsListed(self.regions))
         return node

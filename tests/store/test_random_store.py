@@ -57,6 +57,7 @@ class FaultyCluster(Cluster):
             read_timeout_ms=400,
             write_timeout_ms=1_000,
             batch_entry_size_bytes=self.rng.choice((40, 1 << 20)),
+            **self.settings(),
         )
         self.loss = self.rng.choice((0.0, 0.02, 0.15))
         self.slow_sync = self.rng.choice((0.0, 0.3, 0.8))
@@ -64,7 +65,15 @@ class FaultyCluster(Cluster):
         self.cut: set[int] = set()
         self.later: list[tuple[int, Any]] = []
         """(when, what to do) for delayed messages and syncs."""
+        self.build(seed, config)
+
+    def build(self, seed: int, config: StoreConfig) -> None:
+        """Make the stores; others have other regions."""
         super().__init__(REGIONS, config=config, seed=seed)
+
+    def settings(self) -> dict[str, Any]:
+        """Further settings of the stores, drawn after the common ones."""
+        return {}
 
     def _perform(self, node: Node, effect: Effect) -> None:
         if isinstance(effect, SendRaft):
@@ -112,7 +121,7 @@ class FaultyCluster(Cluster):
             elif node.alive and self.rng.random() < self.crash_chance:
                 self.crash(store_id, self.rng.choice(("synced", "prefix")))
         if self.rng.random() < 0.01:
-            self.cut = {self.rng.choice((1, 2, 3))} if not self.cut else set()
+            self.cut = {self.rng.choice(sorted(self.nodes))} if not self.cut else set()
 
     def heal(self) -> None:
         """No more faults; every store runs."""

@@ -198,7 +198,7 @@ def test_effects_of_the_step_that_applies(cluster: Cluster) -> None:
 def test_all_states_of_a_split_are_in_one_batch_on_every_store(cluster: Cluster) -> None:
     engines = [NotingEngine(node.engine) for node in cluster.nodes.values()]
     for node, engine in zip(cluster.nodes.values(), engines, strict=True):
-        node.store._engine = engine
+        node.store.engine = engine
     cluster.split(WHOLE, b"g", b"m")
     settle(cluster, 3)
     for engine in engines:
@@ -443,12 +443,12 @@ def test_votes_that_come_before_the_split_are_kept_and_answered(cluster: Cluster
     left, _ = cluster.split(WHOLE, b"m")
     cluster.run_for(20)
     assert cluster.regions_of(slow.id) == [WHOLE]
-    assert len(slow.store._early) == 1
+    assert len(slow.store.early) == 1
     cluster.drop = lambda envelope: False
     healed_ms = cluster.now_ms
     cluster.await_leader(left.id)
     assert cluster.now_ms - healed_ms <= 200, "by the vote that was kept, before any election timeout"
-    assert len(slow.store._early) == 0
+    assert len(slow.store.early) == 0
     settle(cluster, 2)
 
 

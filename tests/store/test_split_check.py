@@ -209,7 +209,7 @@ def test_a_giant_key_is_not_read_again_and_again() -> None:
     assert peer.grown_bytes == 0, "looked at"
     for _ in range(50):
         cluster.round(10)
-        assert not leader.store._split_checks.has_work()
+        assert not leader.store.split_checks.has_work()
 
 
 def test_size_zero_turns_splits_off() -> None:

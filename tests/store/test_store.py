@@ -413,3 +413,22 @@ def test_a_layout_that_cannot_work_is_refused_at_start(regions: list[Region], co
     assert complaint in fatal[0].reason
     assert not node.store.peers
     assert not node.store.is_started
+
+
+def test_a_quiet_region_costs_heartbeats_and_nothing_else() -> None:
+    """Ticks, heartbeats and their answers leave no region to be handled, and nothing on disk."""
+    cluster = Cluster([region(1)])
+    cluster.await_leader(1)
+    cluster.run_for(500)
+    sequences = [node.engine.last_sequence for node in cluster.nodes.values()]
+    kinds: set[MessageType] = set()
+    for _ in range(100):
+        cluster.now_ms += 10
+        for node in cluster.nodes.values():
+            inputs, node.inbox = node.inbox, []
+            for effect in cluster.step_node(node, inputs):
+                assert isinstance(effect, SendRaft)
+                kinds |= {envelope.message.msg_type for envelope in effect.envelopes}
+            assert not node.store.touched
+    assert kinds == {MessageType.MsgHeartbeat, MessageType.MsgHeartbeatResponse}
+    assert sequences == [node.engine.last_sequence for node in cluster.nodes.values()]

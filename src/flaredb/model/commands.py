@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.orders import ChangePeers
 
 DATA_CFS = ("default", "lock", "write")
 """Column families that users can name; index 0 is meant where a request names none."""
@@ -101,7 +102,21 @@ class Split:
         return sum(map(len, self.keys))
 
 
-Command = Write | Get | BatchGet | Scan | BatchScan | Checksum | Split
+@dataclass(slots=True)
+class ChangeMembers:
+    """Change the region's replicas (model/orders.py ChangePeers). Result: the Region after it.
+
+    Compares conf_ver, like TiKV's ChangePeer (wire facts 4.6).
+    """
+
+    change: ChangePeers
+    conf_ver: int
+
+
+Admin = Split | ChangeMembers
+"""What changes a region rather than its data."""
+
+Command = Write | Get | BatchGet | Scan | BatchScan | Checksum | Split | ChangeMembers
 
 
 @dataclass(slots=True)

@@ -140,6 +140,15 @@ class InvalidSplitKeys(RegionError):
         self.region_id = region_id
 
 
+class ChangeRefused(RegionError):
+    """The region's members cannot be changed like this, or not now; only the message travels."""
+
+    def __init__(self, region_id: RegionId, reason: str) -> None:
+        super().__init__(f"the members of region {region_id} are not changed: {reason}")
+        self.region_id = region_id
+        self.reason = reason
+
+
 class StoreClosing(RegionError):
     """The store is shutting down; only the message travels (wire facts 3.5, 'only message set')."""
 
@@ -152,8 +161,11 @@ class UndeterminedResult(RegionError):
 
     retryable = False
 
-    def __init__(self, region_id: RegionId, waited_ms: int) -> None:
-        super().__init__(
-            f"the write to region {region_id} was proposed but neither applied nor replaced within {waited_ms} ms; "
-            "it may still be applied"
+    def __init__(self, region_id: RegionId, waited_ms: int | None = None) -> None:
+        """``waited_ms`` None: not for lack of time, but because its replica here can no longer tell."""
+        what = (
+            "proposed here, but this replica was replaced or removed before it could tell; it may be applied"
+            if waited_ms is None
+            else f"proposed but neither applied nor replaced within {waited_ms} ms; it may still be applied"
         )
+        super().__init__(f"the write to region {region_id} was {what}")

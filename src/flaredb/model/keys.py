@@ -5,7 +5,9 @@ start with the region id, so that one region's log, hard state and metadata can 
 
     meta   01                                   store ident
            02                                   bootstrap marker: this store has been given its first regions
-           03 region_id:u64be                   region local state
+           03 region_id:u64be                   region, as its replica here last applied it
+           04 region_id:u64be                   tombstone: this store had a replica that was removed
+           05 region_id:u64be                   snapshot being installed: the region's rows are not whole
     raft   region_id:u64be 01                   hard state
            region_id:u64be 02                   apply state
            region_id:u64be 03 index:u64be       log entry
@@ -22,6 +24,10 @@ BOOTSTRAP_MARKER_KEY = b"\x02"
 _REGION_STATE_PREFIX = b"\x03"
 REGION_STATES_START = _REGION_STATE_PREFIX
 REGION_STATES_END = b"\x04"
+_TOMBSTONE_PREFIX = b"\x04"
+_INSTALL_PREFIX = b"\x05"
+INSTALLS_START = _INSTALL_PREFIX
+INSTALLS_END = b"\x06"
 
 _HARD_STATE_SUFFIX = b"\x01"
 _APPLY_STATE_SUFFIX = b"\x02"
@@ -35,6 +41,21 @@ _unpack_log = struct.Struct(">QcQ").unpack
 def region_state_key(region_id: RegionId) -> bytes:
     """Key in ``meta`` of a region's local state."""
     return _REGION_STATE_PREFIX + _pack_region(region_id)
+
+
+def tombstone_key(region_id: RegionId) -> bytes:
+    """Key in ``meta`` of what this store remembers of a replica that was removed."""
+    return _TOMBSTONE_PREFIX + _pack_region(region_id)
+
+
+def install_key(region_id: RegionId) -> bytes:
+    """Key in ``meta`` of the snapshot that is being installed; absent once the region's rows are whole."""
+    return _INSTALL_PREFIX + _pack_region(region_id)
+
+
+def raft_range(region_id: RegionId) -> tuple[bytes, bytes]:
+    """[start, end) in ``raft`` of everything kept for a region: states and log."""
+    return _pack_region(region_id), _pack_region(region_id + 1)
 
 
 def decode_region_state_key(key: bytes) -> RegionId:

@@ -106,8 +106,11 @@ class Handlers:
 
     def handle(self, call: Call) -> Any:
         """What answers the call: its documented result, a PdError (returned), or NotYet."""
+        handler = self._table.get(type(call))
+        if handler is None:
+            return PdError(PdErrorKind.UNKNOWN, f"{type(call).__name__} is not built yet")
         try:
-            return self._table[type(call)](call)
+            return handler(call)
         except PdError as error:
             return error
 

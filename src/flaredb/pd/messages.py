@@ -13,6 +13,43 @@ from typing import Any
 from flaredb.model.cluster import NodeState, RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
+from flaredb.pd.schedule_messages import AddLearnerOp as AddLearnerOp
+from flaredb.pd.schedule_messages import AddOperator as AddOperator
+from flaredb.pd.schedule_messages import AddPeerOp as AddPeerOp
+from flaredb.pd.schedule_messages import AddScheduler as AddScheduler
+from flaredb.pd.schedule_messages import CancelOperator as CancelOperator
+from flaredb.pd.schedule_messages import CancelRemoveStore as CancelRemoveStore
+from flaredb.pd.schedule_messages import GetOperator as GetOperator
+from flaredb.pd.schedule_messages import GetScheduleConfig as GetScheduleConfig
+from flaredb.pd.schedule_messages import GetStoreStatus as GetStoreStatus
+from flaredb.pd.schedule_messages import ListOperators as ListOperators
+from flaredb.pd.schedule_messages import ListSchedulers as ListSchedulers
+from flaredb.pd.schedule_messages import OperatorSpec as OperatorSpec
+from flaredb.pd.schedule_messages import OperatorStatus as OperatorStatus
+from flaredb.pd.schedule_messages import OperatorView as OperatorView
+from flaredb.pd.schedule_messages import PauseScheduler as PauseScheduler
+from flaredb.pd.schedule_messages import RemovePeerOp as RemovePeerOp
+from flaredb.pd.schedule_messages import RemoveScheduler as RemoveScheduler
+from flaredb.pd.schedule_messages import RemoveStore as RemoveStore
+from flaredb.pd.schedule_messages import RemoveTombstones as RemoveTombstones
+from flaredb.pd.schedule_messages import ScatterRegion as ScatterRegion
+from flaredb.pd.schedule_messages import ScatterRegionOp as ScatterRegionOp
+from flaredb.pd.schedule_messages import ScatterResult as ScatterResult
+from flaredb.pd.schedule_messages import SchedulerView as SchedulerView
+from flaredb.pd.schedule_messages import SchedulingCall as SchedulingCall
+from flaredb.pd.schedule_messages import SendOrder as SendOrder
+from flaredb.pd.schedule_messages import SetScheduleConfig as SetScheduleConfig
+from flaredb.pd.schedule_messages import SetStoreLabels as SetStoreLabels
+from flaredb.pd.schedule_messages import SetStoreLimit as SetStoreLimit
+from flaredb.pd.schedule_messages import SetStoreWeight as SetStoreWeight
+from flaredb.pd.schedule_messages import SplitAndScatterRegions as SplitAndScatterRegions
+from flaredb.pd.schedule_messages import SplitRegionOp as SplitRegionOp
+from flaredb.pd.schedule_messages import SplitRegions as SplitRegions
+from flaredb.pd.schedule_messages import SplitResult as SplitResult
+from flaredb.pd.schedule_messages import StoreStatus as StoreStatus
+from flaredb.pd.schedule_messages import TransferLeaderOp as TransferLeaderOp
+from flaredb.pd.schedule_messages import TransferPeerOp as TransferPeerOp
+from flaredb.pd.schedule_messages import Why as Why
 
 # ---------------------------------------------------------------- errors
 
@@ -101,7 +138,7 @@ class ReportStore:
 
 @dataclass(frozen=True, slots=True)
 class ReportRegion:
-    """A leader's heartbeat. Answer: None if taken over; PdError if stale."""
+    """A leader's heartbeat. Answer: None if taken over; PdError if stale. SendOrder effects may follow it."""
 
     heartbeat: RegionHeartbeat
 
@@ -242,6 +279,7 @@ Call = (
     | UpdateServiceSafePoint
     | AskBatchSplit
     | ReportBatchSplit
+    | SchedulingCall
 )
 
 # ---------------------------------------------------------------- answers
@@ -354,4 +392,4 @@ class Fatal:
     exit_status: int = 74
 
 
-Effect = Answer | Sync | Note | Fatal
+Effect = Answer | Sync | Note | SendOrder | Fatal

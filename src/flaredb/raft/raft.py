@@ -261,7 +261,7 @@ class Raft:
         self.election_elapsed += 1
         if self.state is _LEADER:
             return leader.tick_heartbeat(self)
-        return election.tick_election(self)
+        return self.election_elapsed >= self.randomized_election_timeout and election.tick_election(self)
 
     # Messages.
 

@@ -263,11 +263,14 @@ class RawNode:
 
     def has_ready(self) -> bool:
         """True when `ready()` has something to do."""
+        return bool(self.raft.msgs) or self._is_changed()
+
+    def _is_changed(self) -> bool:
+        """True when a Ready would hold more than messages."""
         raft = self.raft
         log = raft.raft_log
         return bool(
-            raft.msgs
-            or log.unstable.entries
+            log.unstable.entries
             or raft.read_states
             or raft.term != self._prev_term
             or raft.vote != self._prev_vote
@@ -275,8 +278,19 @@ class RawNode:
             or raft.leader_id != self._prev_leader
             or raft.state is not self._prev_state
             or log.unstable.snapshot is not None
-            or log.has_next_entries_since(self._since_index)
+            or (log.committed > self._since_index and log.has_next_entries_since(self._since_index))
         )
+
+    def take_messages(self) -> list[Message]:
+        """The messages that wait, if they are all there is to do and promise nothing that is not persisted; else none.
+
+        For what most Readys of a quiet group are, heartbeats and their answers, without the rest of a Ready.
+        """
+        raft = self.raft
+        if not raft.msgs or self._records or self._is_changed():
+            return []
+        messages, raft.msgs = raft.msgs, []
+        return messages
 
     def ready(self) -> Ready:
         """Everything that is to be done now. Hand it to one of the advance functions before the next input."""

@@ -6,13 +6,11 @@ Everything here is touched on the event loop's thread only.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from flaredb.server.peer_counters import PeerCounters
-
-DURATION_BOUNDS_SECONDS = tuple(round(0.00001 * 2**power, 9) for power in range(21))
-"""Upper bounds of the buckets: 10 us, doubled up to 10.5 s. One more bucket holds what took longer."""
+from flaredb.server.histogram import DURATION_BOUNDS_SECONDS as DURATION_BOUNDS_SECONDS
+from flaredb.server.histogram import Histogram as Histogram
+from flaredb.server.peer_counters import PeerCounters, SnapshotCounters
 
 CALL_TYPES = {
     "RawGet": "raw_get",
@@ -58,27 +56,6 @@ RAFT_MESSAGE_TYPES = (
 _WORD_BORDER = re.compile("(?<=[a-z])(?=[A-Z])")
 
 
-class Histogram:
-    """Durations in fixed buckets.
-
-    Invariants: ``buckets[i]`` counts what was at most bound i and above the bound before, the last one what exceeded
-    every bound; their sum is ``count``.
-    """
-
-    __slots__ = ("buckets", "count", "sum_seconds")
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(DURATION_BOUNDS_SECONDS) + 1)
-        self.count = 0
-        self.sum_seconds = 0.0
-
-    def observe(self, seconds: float, times: int = 1) -> None:
-        """Count ``times`` durations of this length."""
-        self.buckets[bisect_left(DURATION_BOUNDS_SECONDS, seconds)] += times
-        self.count += times
-        self.sum_seconds += seconds * times
-
-
 @dataclass(slots=True)
 class Counters:
     """One per process. Tables by name grow with ``add`` or ``durations``; keep the names few, each becomes a series."""
@@ -105,6 +82,9 @@ class Counters:
 
     peers: PeerCounters = field(default_factory=PeerCounters)
     """Traffic between stores; hand it to PeerServer and PeerLinks."""
+
+    snapshots: SnapshotCounters = field(default_factory=SnapshotCounters)
+    """Snapshots to and from other stores."""
 
     unreached: dict[int, int] = field(default_factory=dict)
     """By store id: how often messages to it were lost."""

@@ -13,6 +13,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -38,6 +39,7 @@ from flaredb.server.ready_file import write_ready_file
 from flaredb.server.service import KvService
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.server.settings import StoreSettings
+from flaredb.server.snapshot_files import DiskSnapshotFiles
 from flaredb.server.status_port import StatusPort
 from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
 from flaredb.store.bootstrap import check_store_ident, write_store_ident
@@ -87,7 +89,8 @@ class StoreNode:
             write_store_ident(engine, cluster_id, known)
         self.store_id = known
 
-        store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms())
+        files = self._snapshot_files = DiskSnapshotFiles(Path(settings.storage.data_dir) / "snap")
+        store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms(), files)
         self._closers.append(store.close)
         self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flaredb.pd.core import PdCore
-from flaredb.pd.messages import Answer, Call, Called, Fatal, Input, Note, Sync, SyncDone
+from flaredb.pd.messages import Answer, Call, Called, Effect, Fatal, Input, Note, Sync, SyncDone
 from flaredb.server.logs import log_event
 from flaredb.server.loop import monotonic_ms
 from flaredb.server.syncer import Syncer
@@ -73,7 +73,7 @@ class PdLoop:
         if deadline_ms is not None and not self._is_scheduled:
             self._timer = self._loop.call_later(max(deadline_ms - monotonic_ms(), 1) / 1000, self._schedule)
 
-    def _perform(self, effect: Answer | Sync | Note | Fatal) -> None:
+    def _perform(self, effect: Effect) -> None:
         if isinstance(effect, Answer):
             if not effect.token.done():
                 effect.token.set_result(effect.result)
@@ -81,7 +81,7 @@ class PdLoop:
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, Note):
             log_event(log, logging.INFO, effect.event, **dict(effect.fields))
-        else:
+        elif isinstance(effect, Fatal):
             self.stop()
             self._fatal(effect.reason, effect.exit_status)
 

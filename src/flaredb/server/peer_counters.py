@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from flaredb.server.histogram import Histogram
 
 DEAD_PEER_TIMEOUT_MS = 10_000
 """A machine that vanished without closing its connections is noticed by the kernel after about this long."""
@@ -31,6 +33,27 @@ class PeerCounters:
 
     refused_inbound: int = 0
     """Incoming connections closed because they were not a store of this cluster, or too many."""
+
+
+@dataclass(slots=True)
+class SnapshotCounters:
+    """Snapshots between stores since the start. Numbers only grow; bytes are those of chunks."""
+
+    sent: int = 0
+    """The receiver said that it has them."""
+
+    send_failed: int = 0
+    received: int = 0
+    receive_failed: int = 0
+    """Broken off, damaged or too slow."""
+
+    refused: int = 0
+    """Not wanted here, or too many at a time."""
+
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    send_seconds: Histogram = field(default_factory=Histogram)
+    receive_seconds: Histogram = field(default_factory=Histogram)
 
 
 def tune_socket(transport: asyncio.BaseTransport) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from flaredb.model.ids import ClusterId, StoreId
+from flaredb.server.frame_stream import FrameStream
 from flaredb.server.peer_counters import PeerCounters, tune_socket
 from flaredb.store.messages import RaftEnvelope
 from flaredb.wire.frames import FrameError, decode_envelopes
@@ -18,6 +19,7 @@ CONNECTIONS_MAX = 1_024
 STOP_TIMEOUT_MS = 1_000
 
 OnEnvelopes = Callable[[StoreId, list[RaftEnvelope]], None]
+OnSnapshot = Callable[[StoreId, FrameStream], None]
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,8 @@ log = logging.getLogger(__name__)
 class PeerServer:
     """Listens for other stores; hands over their envelopes in the order of each stream.
 
-    A store has one stream to us: a new one replaces the old, which is a leftover of a restart or a broken network.
+    A store has one stream of envelopes to us: a new one replaces the old, which is a leftover of a restart or a broken
+    network. Besides, it may have connections that carry one snapshot each.
     """
 
     def __init__(
@@ -36,13 +39,16 @@ class PeerServer:
         store_id: StoreId,
         on_envelopes: OnEnvelopes,
         *,
+        on_snapshot: OnSnapshot | None = None,
         counters: PeerCounters | None = None,
         connections_max: int = CONNECTIONS_MAX,
         hello_timeout_ms: int = HELLO_TIMEOUT_MS,
     ) -> None:
+        """``on_snapshot`` takes connections that carry one snapshot, once greeted; None: they are refused."""
         self.cluster_id = cluster_id
         self.store_id = store_id
         self.on_envelopes = on_envelopes
+        self.on_snapshot = on_snapshot
         self.counters = counters or PeerCounters()
         self.connections_max = connections_max
         self.hello_timeout_ms = hello_timeout_ms
@@ -115,6 +121,8 @@ class _Inbound(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._hello_timer: asyncio.TimerHandle | None = None
         self._remote = "?"
+        self._has_snapshot = False
+        """Handed over: this protocol gets nothing more of it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # No isinstance: uvloop's transports do not inherit asyncio's.
@@ -150,6 +158,8 @@ class _Inbound(asyncio.Protocol):
     def _take(self, frames: list[tuple[int, memoryview]]) -> None:
         envelopes: list[RaftEnvelope] = []
         for kind, body in frames:
+            if self._has_snapshot:
+                raise FrameError(f"a frame of kind {kind} before the welcome")
             if self.from_store is None:
                 self._greet(kind, bytes(body))
             elif kind == FrameKind.ENVELOPES:
@@ -161,7 +171,8 @@ class _Inbound(asyncio.Protocol):
             self._server.on_envelopes(self.from_store, envelopes)
 
     def _greet(self, kind: int, body: bytes) -> None:
-        if kind != FrameKind.HELLO:
+        takes_snapshots = self._server.on_snapshot is not None
+        if kind != FrameKind.HELLO and not (kind == FrameKind.SNAPSHOT_HELLO and takes_snapshots):
             raise FrameError(f"a frame of kind {kind} where a hello must come first")
         hello = Hello.decode(body)
         refusal = hello.refusal(self._server.cluster_id, self._server.store_id)
@@ -169,10 +180,30 @@ class _Inbound(asyncio.Protocol):
             self._write(encode_frame(FrameKind.REFUSAL, refusal.encode()))
             raise FrameError(refusal)
         self._stop_timer()
+        if kind == FrameKind.SNAPSHOT_HELLO:
+            self._hand_over(hello.from_store)
+            return
         self.from_store = hello.from_store
         self._reader.size_bytes_max = FRAME_SIZE_BYTES_MAX
         self._server.settle(self, hello.from_store)
         self._write(encode_frame(FrameKind.WELCOME))
+
+    def _hand_over(self, from_store: StoreId) -> None:
+        """From now on the connection is read by whoever takes the snapshot; it still counts, and ends at our stop."""
+        assert self._transport is not None
+        assert self._server.on_snapshot is not None
+        self._has_snapshot = True
+        stream = FrameStream(lambda: self._server.forget(self), self._count_bytes)
+        # uvloop looks at how a protocol wants its bytes only when reading begins.
+        self._transport.pause_reading()
+        self._transport.set_protocol(stream)
+        self._transport.resume_reading()
+        stream.connection_made(self._transport)
+        self._write(encode_frame(FrameKind.WELCOME))
+        self._server.on_snapshot(from_store, stream)
+
+    def _count_bytes(self, size_bytes: int) -> None:
+        self._server.counters.bytes_received += size_bytes
 
     def _on_silence(self) -> None:
         self._close_with_line(f"no hello within {self._server.hello_timeout_ms} ms")

@@ -22,12 +22,18 @@ from flaredb.model.commands import (
     Write,
 )
 from flaredb.model.errors import StaleCommand
+from flaredb.model.ids import RegionId
 from flaredb.raft import Entry, EntryType
+from flaredb.store.commands.conf_change import ChangeApplied, apply_change
 from flaredb.store.commands.split import SplitApplied, apply_split
+from flaredb.store.install import InstallBegun
+from flaredb.store.lifecycle import stage_destruction
 from flaredb.store.peer import Peer, Proposal
 from flaredb.wire.entries import COMPACT_LOG, SPLIT, WRITE, decode_entry
 
 Answer = Callable[[Request, Any], None]
+Outcome = SplitApplied | ChangeApplied | InstallBegun
+"""What a batch does to regions, to be made true in memory once it is written."""
 
 
 class PendingWrites:
@@ -64,14 +70,18 @@ class PendingWrites:
 class Applier:
     """Applies entries of any number of regions into one batch. One per step."""
 
-    __slots__ = ("_answer", "_batch", "_pending", "refused", "splits")
+    __slots__ = ("_answer", "_batch", "_may_be_born", "_pending", "outcomes", "refused")
 
-    def __init__(self, engine: Engine, batch: WriteBatch, answer: Answer) -> None:
+    def __init__(
+        self, engine: Engine, batch: WriteBatch, answer: Answer, may_be_born: Callable[[RegionId], bool]
+    ) -> None:
+        """``may_be_born`` tells whether a split may make its replica of a new region here."""
         self._batch = batch
         self._pending = PendingWrites(engine)
         self._answer = answer
-        self.splits: list[SplitApplied] = []
-        """Staged by this batch, in log order; to be finished once it is written."""
+        self._may_be_born = may_be_born
+        self.outcomes: list[Outcome] = []
+        """Staged by this batch, in the order staged; to be finished once it is written."""
         self.refused: list[tuple[Peer, Request]] = []
         """Overtaken by a change of their region; to be told of the regions as they are once splits are finished."""
 
@@ -85,6 +95,10 @@ class Applier:
             proposal = self._take_proposal(peer, entry)
             if entry.data:
                 self._apply_entry(peer, entry, proposal)
+            elif proposal is not None:
+                self._answer_all(proposal, StaleCommand("Raft put an empty entry in the place of the command"))
+            if peer.is_destroyed:
+                return
             peer.applied_index = peer.storage.apply_state.applied_index = entry.index
         peer.storage.set_apply_state(self._batch)
         peer.node.advance_apply_to(peer.applied_index)
@@ -96,12 +110,17 @@ class Applier:
             if proposal.term == entry.term:
                 found = proposal
                 continue
-            for request in proposal.requests:
-                self._answer(request, StaleCommand())
+            self._answer_all(proposal, StaleCommand())
         return found
 
+    def _answer_all(self, proposal: Proposal, result: Any) -> None:
+        for request in proposal.requests:
+            self._answer(request, result)
+
     def _apply_entry(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
-        assert entry.entry_type is EntryType.EntryNormal, "membership changes are not proposed by this version"
+        if entry.entry_type is not EntryType.EntryNormal:
+            self._apply_change(peer, entry, proposal)
+            return
         if proposal is not None and proposal.operations:
             self._apply_write(peer, proposal.version, proposal.operations, proposal)
             return
@@ -128,12 +147,23 @@ class Applier:
 
     def _apply_split(self, peer: Peer, payload: list[Any], proposal: Proposal | None) -> None:
         request = proposal.requests[0] if proposal is not None and proposal.requests else None
-        applied = apply_split(peer, payload, self._batch, request)
+        applied = apply_split(peer, payload, self._batch, request, self._may_be_born)
         if applied is not None:
-            self.splits.append(applied)
+            self.outcomes.append(applied)
         else:
             peer.split = None
             self._refuse(peer, proposal)
+
+    def _apply_change(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
+        """A replica that is no longer a member goes in this batch; nothing behind the change concerns it."""
+        request = proposal.requests[0] if proposal is not None and proposal.requests else None
+        applied = apply_change(peer, entry, self._batch, request)
+        if applied is None:
+            self._refuse(peer, proposal)
+            return
+        self.outcomes.append(applied)
+        if applied.after.peer(peer.meta.id) is None:
+            stage_destruction(peer, self._batch)
 
     def _refuse(self, peer: Peer, proposal: Proposal | None) -> None:
         """The region changed between propose and apply: the entry counts nowhere, on no replica."""

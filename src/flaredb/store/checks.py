@@ -10,6 +10,7 @@ from flaredb.model.commands import (
     DELETE_RANGE,
     BatchGet,
     BatchScan,
+    ChangeMembers,
     Checksum,
     Command,
     Get,
@@ -56,9 +57,14 @@ def check(peer: Peer, store_id: StoreId, request: Request, regions: RegionMap) -
 
 
 def check_epoch(region: Region, request: Request, regions: RegionMap) -> None:
-    """Raise EpochNotMatch unless the request was made for the region as it is: splits compare conf_ver too."""
+    """Raise EpochNotMatch unless the request was made for the region as it is (wire facts 4.6).
+
+    Data compares the version, changes of members conf_ver, splits both.
+    """
     epoch, command = region.epoch, request.command
-    if request.version != epoch.version or (isinstance(command, Split) and command.conf_ver != epoch.conf_ver):
+    is_other_range = request.version != epoch.version and not isinstance(command, ChangeMembers)
+    has_other_members = isinstance(command, Split | ChangeMembers) and command.conf_ver != epoch.conf_ver
+    if is_other_range or has_other_members:
         raise epoch_not_match(region, request.version, regions)
 
 
@@ -78,7 +84,7 @@ def _check_follower(peer: Peer, request: Request) -> None:
     leader = peer.leader()
     if leader is None:
         raise LeaderUnknown(peer.region.id, None)
-    if request.replica_read and not isinstance(request.command, Write | Split):
+    if request.replica_read and not isinstance(request.command, Write | Split | ChangeMembers):
         return
     raise NotLeader(peer.region.id, leader)
 

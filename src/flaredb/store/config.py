@@ -63,6 +63,12 @@ class StoreConfig:
     log_gc_threshold: int = 1024
     """Entries that all replicas hold before the log is compacted; raftstore.raft-log-gc-threshold is 50 in TiKV."""
 
+    log_count_max: int = 73_728
+    """raftstore.raft-log-gc-count-limit: a longer log is dropped although a replica lacks it and needs a snapshot."""
+
+    log_size_bytes_max: int = 72 * MIB
+    """raftstore.raft-log-gc-size-limit: likewise for a larger one."""
+
     log_cache_bytes_max: int = 8 * MIB
     """Recent log entries of one region kept in memory."""
 
@@ -71,6 +77,19 @@ class StoreConfig:
 
     peer_down_ms: int = 600_000
     """raftstore.max-peer-down-duration"""
+
+    leader_missing_ms: int = 120_000
+    """raftstore.abnormal-leader-missing-duration: a replica without a leader for so long asks PD whether it still
+    belongs to its region (TiKV waits 10 min)."""
+
+    snapshots_sending_max: int = 3
+    """server.concurrent-send-snap-limit: snapshots of the engine held for sending at once."""
+
+    snapshot_retry_ms: int = 1_000
+    """How long a replica whose snapshot failed waits for the next one."""
+
+    fill_slice_bytes: int = 1 * MIB
+    """Bytes of a received snapshot written per step."""
 
     region_split_size_bytes: int = 32 * MIB
     """coprocessor.region-split-size: what a piece of a split should hold; 0: no region splits by itself. The default

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flaredb.store.roles import conf_state_of
+
 if TYPE_CHECKING:
     from flaredb.store.peer import Peer
     from flaredb.store.store import Store
@@ -15,7 +17,9 @@ def check_store(store: Store) -> None:
     regions = store.region_map.regions()
     for left, right in pairwise(regions):
         assert not left.overlaps(right), f"regions {left.id} and {right.id} overlap on store {store.store_id}"
-    assert {region.id for region in regions} == set(store.peers), "region map and peers disagree"
+    known = {peer.region.id: peer.region for peer in store.peers.values() if peer.is_initialised}
+    assert {region.id: region for region in regions} == known, "region map and peers disagree"
+    assert not store.reserved, "a range is reserved beyond its step"
     assert store.waiting_requests >= 0, "more answers than requests"
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
     for peer in store.peers.values():
@@ -37,4 +41,11 @@ def check_peer(peer: Peer) -> None:
     for index, proposals in peer.proposals.items():
         terms = [proposal.term for proposal in proposals]
         assert len(set(terms)) == len(terms), f"{name}: two proposals for entry {index} of one term"
-    assert peer.meta in peer.region.peers, f"{name}: this peer is not in its region"
+    assert not peer.is_initialised or peer.meta in peer.region.peers, f"{name}: this peer is not in its region"
+    assert not peer.is_destroyed, f"{name}: a destroyed replica is still here"
+    assert peer.incoming is None, f"{name}: a snapshot that Raft took was not installed"
+    assert not peer.held_to or peer.held_to > peer.applied_index, f"{name}: held entries are applied"
+    if peer.is_initialised:
+        state_now = conf_state_of(peer.region)
+        raft_now = peer.node.raft.prs.conf.to_conf_state()
+        assert raft_now.equivalent(state_now), f"{name}: members {state_now}, Raft has {raft_now}"

@@ -14,8 +14,10 @@ from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
 from flaredb.raft import Config, Message, RawNode, StateRole
 from flaredb.store.config import StoreConfig
+from flaredb.store.messages import ReceivedSnapshot
 from flaredb.store.raft_storage import RaftStorage
 from flaredb.store.read_queue import ReadQueue
+from flaredb.store.snapshot_desk import SnapshotDesk
 
 
 @dataclass(slots=True)
@@ -47,6 +49,15 @@ class SplitUnderWay:
 
 
 @dataclass(slots=True)
+class Fill:
+    """A received snapshot whose rows are being written."""
+
+    file: ReceivedSnapshot
+    size_bytes: int = 0
+    keys: int = 0
+
+
+@dataclass(slots=True)
 class Traffic:
     """What a peer moved since it last reported to PD."""
 
@@ -71,15 +82,22 @@ class Peer:
     """State only; the steps that change it are in ready.py, reads.py, applier.py and commands/.
 
     Invariants: ``unsynced`` ascends by sequence and Ready number; ``applied_index`` equals the storage's apply state;
-    ``synced_applied_index <= applied_index``; requests in ``writes`` have passed the gate in this step.
+    ``synced_applied_index <= applied_index``; requests in ``writes`` have passed the gate in this step; a region
+    without peers is an empty replica's, which waits for a snapshot; while ``fill`` is set nothing is applied or served.
     """
 
     __slots__ = (
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
+        "asked_pd_ms",
         "eager",
+        "fill",
         "grown_bytes",
+        "has_pending",
+        "held_to",
+        "incoming",
+        "is_destroyed",
         "last_heard_ms",
         "leader_id",
         "meta",
@@ -89,30 +107,40 @@ class Peer:
         "proposals",
         "reads",
         "region",
+        "reported_pending",
         "split",
         "storage",
         "store_of",
         "synced_applied_index",
         "traffic",
+        "transfer_was_running",
         "unsynced",
         "writes",
     )
 
     def __init__(
-        self, config: StoreConfig, store_id: StoreId, region: Region, engine: Engine, rng: Random, first_start: bool
+        self,
+        config: StoreConfig,
+        meta: PeerMeta,
+        region: Region,
+        engine: Engine,
+        rng: Random,
+        first_start: bool,
+        desk: SnapshotDesk,
     ) -> None:
-        """Load the replica of ``region`` on ``store_id``. Errors: StateCorrupted; asserts that the region has one."""
-        meta = region.peer_on(store_id)
-        assert meta is not None, f"region {region.id} has no peer on store {store_id}"
+        """Load the replica ``meta`` of ``region``, or make an empty one. Errors: StateCorrupted."""
         self.region = region
-        self.meta: PeerMeta = meta
-        self.storage = RaftStorage(engine, region, config.log_cache_bytes_max)
+        self.meta = meta
+        self.storage = RaftStorage(engine, region, config.log_cache_bytes_max, desk)
         self.applied_index = self.storage.apply_state.applied_index
         self.synced_applied_index = self.applied_index
         self.node = RawNode(_raft_config(config, meta.id, self.applied_index, first_start), self.storage, rng)
         self.store_of: dict[int, StoreId] = {peer.id: peer.store_id for peer in region.peers}
+        """Where to answer: members, and whoever wrote although it is none that is known here."""
         self.leader_id = 0
         """As of the last Ready handled; 0 while unknown."""
+        self.asked_pd_ms = 0
+        """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
         """True on the peer that should lead a region that was just created: it campaigns without waiting."""
         self.writes: list[Request] = []
@@ -131,6 +159,24 @@ class Peer:
         self.grown_bytes = 0
         """Written since the region was last looked at by a split check."""
         self.split: SplitUnderWay | None = None
+        self.has_pending = False
+        """True if the last report to PD named replicas that lag, or members have changed since."""
+        self.reported_pending: tuple[PeerMeta, ...] = ()
+        """What the last report to PD named."""
+        self.transfer_was_running = False
+        """As of the last tick: a transfer that ends without a new leader lets held requests go on."""
+        self.incoming: ReceivedSnapshot | None = None
+        """The snapshot that Raft has taken and whose Ready is about to be handled."""
+        self.fill: Fill | None = None
+        """Set from the first batch of a snapshot until its rows are whole."""
+        self.held_to = 0
+        """Entries up to here are committed but not applied, because of a fill; 0: none."""
+        self.is_destroyed = False
+
+    @property
+    def is_initialised(self) -> bool:
+        """False for an empty replica: no range, no members, no data."""
+        return bool(self.region.peers)
 
     @property
     def is_leader(self) -> bool:
@@ -146,6 +192,19 @@ class Peer:
         """The leader that this peer believes in."""
         leader_id = self.node.raft.leader_id
         return self.region.peer(PeerId(leader_id)) if leader_id else None
+
+    def take_waiting(self) -> list[Request]:
+        """Every request that waits here and is in no log entry: it has had no effect."""
+        requests = self.writes + self.parked + self.reads.take_all()
+        if self.split is not None and not self.split.is_proposed:
+            requests.append(self.split.request)
+        self.writes, self.parked, self.split = [], [], None
+        return requests
+
+    def take_proposed(self, up_to_index: int | None = None) -> list[Request]:
+        """The requests of proposals, all or up to an index, whose entries will not be applied here one by one."""
+        indexes = [index for index in self.proposals if up_to_index is None or index <= up_to_index]
+        return [request for index in indexes for proposal in self.proposals.pop(index) for request in proposal.requests]
 
     def status(self) -> dict[str, Any]:
         """What the status server shows of this peer (plain values; keys as text)."""
@@ -167,6 +226,7 @@ class Peer:
             "apply_state": {"applied_index": self.applied_index, "truncated_index": state.truncated_index},
             "approximate_size": self.approximate_size_bytes,
             "approximate_keys": self.approximate_keys,
+            "is_filling": self.fill is not None,
         }
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from flaredb.engine.base import CF_RAFT, Engine, WriteBatch
 from flaredb.model.ids import RegionId
-from flaredb.model.keys import apply_state_key, hard_state_key, log_key
-from flaredb.model.region import PeerRole, Region
-from flaredb.raft import Compacted, ConfState, Entry, HardState, RaftState, Snapshot, Unavailable
+from flaredb.model.keys import apply_state_key, hard_state_key, log_key, raft_range
+from flaredb.model.region import Region
+from flaredb.raft import Compacted, Entry, HardState, RaftState, Snapshot, Unavailable
 from flaredb.raft.types import entry_size_bytes
+from flaredb.store.roles import conf_state_of
+from flaredb.store.snapshot_desk import SnapshotDesk
 from flaredb.wire.records import StateCorrupted
 from flaredb.wire.states import (
     ApplyState,
@@ -28,22 +30,6 @@ INITIAL_TERM = 5
 """A new region's log starts after (5, 5), so that an empty peer can never pass for one that has it (wire facts 4.9)."""
 
 
-def conf_state_of(region: Region) -> ConfState:
-    """The Raft configuration that a region's peers and roles stand for."""
-    state = ConfState()
-    for peer in region.peers:
-        if peer.role in (PeerRole.VOTER, PeerRole.INCOMING_VOTER):
-            state.voters.append(peer.id)
-        if peer.role is PeerRole.LEARNER:
-            state.learners.append(peer.id)
-        if peer.role is PeerRole.DEMOTING_VOTER:
-            state.learners_next.append(peer.id)
-    if any(peer.role in (PeerRole.INCOMING_VOTER, PeerRole.DEMOTING_VOTER) for peer in region.peers):
-        old = (PeerRole.VOTER, PeerRole.DEMOTING_VOTER)
-        state.voters_outgoing.extend(peer.id for peer in region.peers if peer.role in old)
-    return state
-
-
 class RaftStorage:
     """Implements raft.Storage.
 
@@ -58,23 +44,25 @@ class RaftStorage:
         "_cache_first",
         "_engine",
         "apply_state",
+        "desk",
         "hard_state",
         "last",
+        "log_size_bytes",
         "region",
     )
 
-    def __init__(self, engine: Engine, region: Region, cache_bytes_max: int) -> None:
-        """Load what the engine holds of the region. Errors: StateCorrupted."""
+    def __init__(self, engine: Engine, region: Region, cache_bytes_max: int, desk: SnapshotDesk) -> None:
+        """Load what the engine holds of the region; one without members may hold no more than a vote.
+
+        Errors: StateCorrupted.
+        """
         self._engine = engine
         self.region = region
         """Kept current by the peer; gives the configuration at start."""
-        apply_state = engine.get(CF_RAFT, apply_state_key(region.id))
-        hard_state = engine.get(CF_RAFT, hard_state_key(region.id))
-        if apply_state is None or hard_state is None:
-            raise StateCorrupted(f"region {region.id} has no Raft state on disk")
-        self.apply_state = decode_apply_state(apply_state)
-        self.hard_state = decode_hard_state(hard_state)
-        self.hard_state.commit = max(self.hard_state.commit, self.apply_state.applied_index)
+        self.desk = desk
+        self.log_size_bytes = 0
+        """About what the log takes on disk, since this process counts."""
+        self.apply_state, self.hard_state = _load_states(engine, region)
         self._cache: list[Entry] = []
         self._cache_bytes = 0
         self._cache_bytes_max = cache_bytes_max
@@ -99,7 +87,9 @@ class RaftStorage:
 
     def _remember(self, entry: Entry) -> None:
         self._cache.append(entry)
-        self._cache_bytes += entry_size_bytes(entry)
+        size_bytes = entry_size_bytes(entry)
+        self.log_size_bytes += size_bytes
+        self._cache_bytes += size_bytes
         if self._cache_bytes > self._cache_bytes_max:
             self._shrink_cache()
 
@@ -166,9 +156,8 @@ class RaftStorage:
         return found
 
     def snapshot(self, request_index: int, to: int) -> Snapshot | None:
-        """None: no snapshot can be made yet. The log is never compacted past what some peer still needs."""
-        del request_index, to
-        return None
+        """A snapshot of the region as the engine has it now; None while there are too many or rows lack here."""
+        return self.desk.take(self.region.id, request_index, to)
 
     # ------------------------------------------------ what a step writes
 
@@ -205,6 +194,19 @@ class RaftStorage:
         """Stage the apply state as it stands."""
         batch.put(CF_RAFT, apply_state_key(self.region.id), encode_apply_state(self.apply_state))
 
+    def install(self, index: int, term: int, batch: WriteBatch) -> None:
+        """Stage a log that begins behind a snapshot at (index, term), which counts as applied; the old log goes."""
+        start, end = raft_range(self.region.id)
+        batch.delete_range(CF_RAFT, start, end)
+        self._cache.clear()
+        self._cache_bytes = self.log_size_bytes = 0
+        self._cache_first = index + 1
+        self.last = index
+        self.apply_state = ApplyState(index, index, term)
+        self.set_apply_state(batch)
+        hard = self.hard_state
+        self.set_hard_state(HardState(hard.term, hard.vote, max(hard.commit, index)), batch)
+
     def compact_to(self, index: int, batch: WriteBatch) -> None:
         """Stage dropping the log up to ``index``. Pre: index is applied (asserted); the apply state is staged after."""
         state = self.apply_state
@@ -212,12 +214,26 @@ class RaftStorage:
         if index <= state.truncated_index:
             return
         state.truncated_term = self.term(index)
+        kept = (self.last - index) / (self.last - state.truncated_index)
+        self.log_size_bytes = int(self.log_size_bytes * kept)
         self._delete_log(state.truncated_index + 1, index, batch)
         state.truncated_index = index
         if index >= self._cache_first:
             del self._cache[: index + 1 - self._cache_first]
             self._cache_first = index + 1
             self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
+
+
+def _load_states(engine: Engine, region: Region) -> tuple[ApplyState, HardState]:
+    apply_data = engine.get(CF_RAFT, apply_state_key(region.id))
+    hard_data = engine.get(CF_RAFT, hard_state_key(region.id))
+    if not region.peers:
+        return ApplyState(0, 0, 0), decode_hard_state(hard_data) if hard_data is not None else HardState()
+    if apply_data is None or hard_data is None:
+        raise StateCorrupted(f"region {region.id} has no Raft state on disk")
+    apply_state, hard_state = decode_apply_state(apply_data), decode_hard_state(hard_data)
+    hard_state.commit = max(hard_state.commit, apply_state.applied_index)
+    return apply_state, hard_state
 
 
 def _limited(entries: list[Entry], max_size: int | None) -> list[Entry]:

@@ -39,3 +39,12 @@ class ReadQueue:
     def is_idle(self) -> bool:
         """True when no read waits."""
         return not (self.waiting or self.round or self.confirmed)
+
+    def take_all(self) -> list[Request]:
+        """Every read; none is left."""
+        requests = list(self.waiting) + (self.round.requests if self.round else [])
+        for _, confirmed in self.confirmed:
+            requests += confirmed
+        self.waiting, self.round = [], None
+        self.confirmed.clear()
+        return requests

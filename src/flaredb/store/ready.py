@@ -17,36 +17,46 @@ from typing import Any
 
 from flaredb.engine.base import Engine, WriteBatch
 from flaredb.model.commands import Request
-from flaredb.model.ids import PeerId, StoreId
-from flaredb.raft import Message, Ready
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.raft import Entry, Message, MessageType, Ready, SnapshotStatus
 from flaredb.store.applier import Applier
-from flaredb.store.messages import RaftEnvelope
+from flaredb.store.config import StoreConfig
+from flaredb.store.install import begin_install
+from flaredb.store.messages import RaftEnvelope, SendSnapshot
 from flaredb.store.peer import Peer, Unsynced
 from flaredb.store.reads import on_read_states
+from flaredb.store.snapshot_desk import SnapshotDesk
 
 READYS_PER_STEP_MAX = 8
 """A region whose Readys keep coming continues in the next step, so that none starves the others."""
 
 OnSoftState = Callable[[Peer], None]
 
+_SNAPSHOT = MessageType.MsgSnapshot
+_HEARTBEAT = MessageType.MsgHeartbeat
+_VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
+
 
 class ReadyStep:
     """Handles the Readys of one step. ``sequence`` names the sync that will make its batch durable."""
 
-    __slots__ = ("_batch", "_on_soft_state", "_outbox", "applier", "must_sync", "sequence")
+    __slots__ = ("_apply_bytes_max", "_batch", "_on_soft_state", "_outbox", "applier", "must_sync", "sequence")
 
     def __init__(
         self,
+        config: StoreConfig,
         engine: Engine,
         batch: WriteBatch,
         outbox: Outbox,
         sequence: int,
         answer: Callable[[Request, Any], None],
         on_soft_state: OnSoftState,
+        may_be_born: Callable[[RegionId], bool],
     ) -> None:
+        self._apply_bytes_max = config.apply_size_bytes_max
         self._batch = batch
         self._outbox = outbox
-        self.applier = Applier(engine, batch, answer)
+        self.applier = Applier(engine, batch, answer, may_be_born)
         self._on_soft_state = on_soft_state
         self.sequence = sequence
         self.must_sync = False
@@ -54,14 +64,32 @@ class ReadyStep:
 
     def handle(self, peer: Peer) -> bool:
         """Handle what the peer's node has ready. True if more is waiting for the next step."""
+        if peer.held_to and peer.fill is None:
+            self._apply_held(peer)
         for _ in range(READYS_PER_STEP_MAX):
-            if not peer.node.has_ready():
+            if peer.is_destroyed:
                 return False
+            if not peer.node.has_ready():
+                break
             self._handle_one(peer, peer.node.ready())
-        return peer.node.has_ready()
+        return not peer.is_destroyed and (peer.node.has_ready() or (peer.held_to > 0 and peer.fill is None))
+
+    def _apply_held(self, peer: Peer) -> None:
+        """Apply, a slice per step, what was committed while the replica was being filled."""
+        high = peer.held_to + 1
+        self.applier.apply(peer, peer.storage.entries(peer.applied_index + 1, high, self._apply_bytes_max))
+        if peer.applied_index + 1 == high:
+            peer.held_to = 0
+
+    def _apply(self, peer: Peer, entries: list[Entry]) -> None:
+        if peer.fill is not None or peer.incoming is not None or peer.held_to:
+            peer.held_to = entries[-1].index
+        else:
+            self.applier.apply(peer, entries)
 
     def _handle_one(self, peer: Peer, ready: Ready) -> None:
-        assert ready.snapshot is None, f"region {peer.region.id}: a snapshot arrived, which this version never sends"
+        if ready.snapshot is not None:
+            self.applier.outcomes.append(begin_install(peer, ready.snapshot, self._batch))
         if ready.entries:
             peer.storage.append(ready.entries, self._batch)
         if ready.hs is not None:
@@ -72,8 +100,8 @@ class ReadyStep:
         peer.node.advance_append_async(ready)
         self._await_sync(peer, ready)
         if ready.committed_entries:
-            self.applier.apply(peer, ready.committed_entries)
-        if ready.ss is not None:
+            self._apply(peer, ready.committed_entries)
+        if ready.ss is not None and not peer.is_destroyed:
             self._on_soft_state(peer)
 
     def _await_sync(self, peer: Peer, ready: Ready) -> None:
@@ -99,31 +127,64 @@ class ReadyStep:
 
 
 class Outbox:
-    """Raft messages of one step, by receiving store."""
+    """Raft messages of one step, by receiving store, and the snapshots among them."""
 
-    __slots__ = ("by_store",)
+    __slots__ = ("_desk", "by_store", "snapshots")
 
-    def __init__(self) -> None:
+    def __init__(self, desk: SnapshotDesk) -> None:
+        self._desk = desk
         self.by_store: dict[StoreId, list[RaftEnvelope]] = {}
+        self.snapshots: list[SendSnapshot] = []
+
+    def put(self, envelope: RaftEnvelope) -> None:
+        """Add an envelope that is addressed already."""
+        self.by_store.setdefault(envelope.to_store, []).append(envelope)
 
     def add(self, peer: Peer, messages: list[Message]) -> None:
         """Address messages of a peer's node; one to an unknown peer id is dropped, as a network may do."""
         if not messages:
             return
         region, meta = peer.region, peer.meta
-        epoch = region.epoch
+        region_id, peer_id, own_store_id = region.id, meta.id, meta.store_id
+        conf_ver, version = region.epoch.conf_ver, region.epoch.version
+        by_store, store_of = self.by_store, peer.store_of
         for message in messages:
-            store_id = peer.store_of.get(message.to)
+            store_id = store_of.get(message.to)
+            kind = message.msg_type
+            if kind is _SNAPSHOT:
+                self._add_snapshot(peer, store_id, message)
+                continue
             if store_id is None:
                 continue
             envelope = RaftEnvelope(
-                region.id,
-                meta.id,
-                meta.store_id,
-                PeerId(message.to),
-                store_id,
-                epoch.conf_ver,
-                epoch.version,
-                message,
+                region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
             )
-            self.by_store.setdefault(store_id, []).append(envelope)
+            if kind in _VOTES or (kind is _HEARTBEAT and not message.commit):
+                # To whom nothing is known to have arrived: these may make the replica that they are for.
+                envelope.sender_range = (region.start_key, region.end_key)
+            if store_id in by_store:
+                by_store[store_id].append(envelope)
+            else:
+                by_store[store_id] = [envelope]
+
+    def _add_snapshot(self, peer: Peer, store_id: StoreId | None, message: Message) -> None:
+        region, meta = peer.region, peer.meta
+        source = self._desk.hand_out(region.id, message.to)
+        if source is None or store_id is None or message.snapshot is None:
+            if source is not None:
+                source.close()
+                self._desk.finished(region.id, message.to, succeeded=False)
+            peer.node.report_snapshot(message.to, SnapshotStatus.Failure)
+            return
+        envelope = RaftEnvelope(
+            region.id,
+            meta.id,
+            meta.store_id,
+            PeerId(message.to),
+            store_id,
+            region.epoch.conf_ver,
+            region.epoch.version,
+            message,
+            (region.start_key, region.end_key),
+        )
+        self.snapshots.append(SendSnapshot(store_id, envelope, source))

@@ -62,3 +62,10 @@ class RegionMap:
         assert [found.id for found in here] == [region.id], f"region {region.id} is not in the map"
         del self._starts[at]
         del self._regions[at]
+
+    def replace(self, before: Region, after: Region) -> None:
+        """Put a region in the place of itself at another epoch. Pre: same id and range (asserted)."""
+        assert (before.start_key, before.end_key) == (after.start_key, after.end_key), "a replacement has its range"
+        at = bisect_left(self._starts, before.start_key)
+        assert self._regions[at].id == before.id == after.id, f"region {before.id} is not in the map"
+        self._regions[at] = after

@@ -64,6 +64,9 @@ class CheckDone:
     is_whole: bool
     """False: there were cuts enough before the end, and the sizes are those of the part that was read."""
 
+    reason: str = "size"
+    """Why it was read: size, order."""
+
     pieces: tuple[tuple[int, int], ...] = ()
     """(bytes, keys) of what each cut ends and of what follows the last; empty if that is not known."""
 
@@ -123,10 +126,60 @@ class Cutter:
         return tuple(self.cuts[:-1] if is_small else self.cuts)
 
 
+class HalfCutter:
+    """Takes rows in key order and finds the one key that leaves half of the bytes on each side, as PD may order.
+
+    It remembers keys at even distances in bytes, at most MARKS_MAX of them: when there are more, every other one goes
+    and the distance doubles.
+    """
+
+    MARKS_MAX = 512
+
+    __slots__ = ("_every_bytes", "_last_key", "_marks", "cuts", "key_count", "size_bytes")
+
+    def __init__(self) -> None:
+        self._every_bytes = 1
+        self._last_key: bytes | None = None
+        self._marks: list[tuple[int, int, bytes]] = []
+        """(bytes before, keys before, key)"""
+        self.cuts: list[bytes] = []
+        self.size_bytes = 0
+        self.key_count = 0
+
+    def take(self, key: bytes, size_bytes: int) -> bool:
+        """Count a row. Always True: all rows are wanted."""
+        if key != self._last_key:
+            if self.key_count and self.size_bytes >= (self._marks[-1][0] if self._marks else 0) + self._every_bytes:
+                self._marks.append((self.size_bytes, self.key_count, key))
+                if len(self._marks) > self.MARKS_MAX:
+                    del self._marks[::2]
+                    self._every_bytes = max(self._every_bytes * 2, self.size_bytes // self.MARKS_MAX)
+            self._last_key = key
+            self.key_count += 1
+        self.size_bytes += size_bytes
+        return True
+
+    def _half(self) -> tuple[int, int, bytes] | None:
+        return min(self._marks, key=lambda mark: abs(2 * mark[0] - self.size_bytes), default=None)
+
+    def finish(self) -> tuple[bytes, ...]:
+        """The cut, if there are two keys at all."""
+        half = self._half()
+        return (half[2],) if half is not None else ()
+
+    def pieces(self, cut_count: int) -> tuple[tuple[int, int], ...]:
+        """(bytes, keys) on each side of the cut."""
+        half = self._half() if cut_count else None
+        if half is None:
+            return ((self.size_bytes, self.key_count),)
+        return (half[:2], (self.size_bytes - half[0], self.key_count - half[1]))
+
+
 @dataclass(slots=True)
 class _Job:
     region: Region
-    cutter: Cutter
+    cutter: Cutter | HalfCutter
+    reason: str
     snapshot: Snapshot | None = None
     """Taken with the first slice."""
 
@@ -149,12 +202,13 @@ class SplitChecks:
         """True while a region is being read."""
         return bool(self._jobs)
 
-    def start(self, region: Region) -> bool:
-        """Read a region when its turn comes; False if it waits for that already."""
+    def start(self, region: Region, *, halve: bool = False) -> bool:
+        """Read a region when its turn comes; False if it waits for that already. ``halve``: cut it in any case."""
         if region.id in self._queued:
             return False
         self._queued.add(region.id)
-        self._jobs.append(_Job(region, Cutter(self._config), cursor=region.start_key))
+        cutter = HalfCutter() if halve else Cutter(self._config)
+        self._jobs.append(_Job(region, cutter, "order" if halve else "size", cursor=region.start_key))
         return True
 
     def run_slice(self) -> CheckDone | None:
@@ -173,7 +227,7 @@ class SplitChecks:
         cutter = job.cutter
         keys = cutter.finish() if state else tuple(cutter.cuts)
         pieces = cutter.pieces(len(keys)) if state else ()
-        return CheckDone(job.region, keys, cutter.size_bytes, cutter.key_count, state, pieces)
+        return CheckDone(job.region, keys, cutter.size_bytes, cutter.key_count, state, job.reason, pieces)
 
     def close(self) -> None:
         """Let go of the snapshot."""

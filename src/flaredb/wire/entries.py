@@ -5,6 +5,11 @@
     [SPLIT, region_version, conf_ver, right_derive, [[split_key, region_id, [peer_id, ...]], ...]]
                                                   one new region per split key; peer ids in the order of the peers
 
+Entries of Raft's own kind for membership changes carry, as the change's context:
+
+    [version, conf_ver, [[kind, peer_id, store_id], ...]]
+                                                  valid only at exactly that epoch's conf_ver
+
 A payload of no bytes is a new leader's empty entry. The bytes are what followers store and replay, so a kind never
 changes its meaning: a new form takes a new number.
 """
@@ -17,8 +22,9 @@ from typing import Any
 import msgspec
 
 from flaredb.model.commands import Operation
-from flaredb.model.ids import PeerId, RegionId
-from flaredb.model.region import RegionEpoch
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange
+from flaredb.model.region import Peer, RegionEpoch
 
 WRITE = 1
 COMPACT_LOG = 2
@@ -85,6 +91,26 @@ def decode_split(payload: list[Any]) -> SplitEntry:
         )
     except (ValueError, TypeError) as error:
         raise EntryCorrupted(f"split entry does not decode: {error}") from error
+
+
+def encode_change_peers(epoch: RegionEpoch, change: ChangePeers) -> bytes:
+    """The context of a membership change: what Raft's own form of it does not say."""
+    changes = [(int(item.kind), item.peer.id, item.peer.store_id) for item in change.changes]
+    return _encode((epoch.version, epoch.conf_ver, changes))
+
+
+def decode_change_peers(context: bytes) -> tuple[RegionEpoch, ChangePeers]:
+    """What :func:`encode_change_peers` was given. Errors: EntryCorrupted."""
+    try:
+        version, conf_ver, changes = _decode(context)
+        return RegionEpoch(version=version, conf_ver=conf_ver), ChangePeers(
+            tuple(
+                PeerChange(ChangeKind(kind), Peer(PeerId(peer_id), StoreId(store_id)))
+                for kind, peer_id, store_id in changes
+            )
+        )
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        raise EntryCorrupted(f"membership change does not decode: {error}") from error
 
 
 def decode_entry(data: bytes) -> list[Any]:

@@ -96,6 +96,7 @@ _FILL: dict[type[errors.RegionError], Callable[[Any, pb.Error], None]] = {
     errors.ReadIndexNotReady: _read_index_not_ready,
     errors.UndeterminedResult: _undetermined,
     errors.InvalidSplitKeys: _message_only,
+    errors.ChangeRefused: _message_only,
     errors.StoreClosing: _message_only,
 }
 

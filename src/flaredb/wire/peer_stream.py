@@ -2,7 +2,8 @@
 
 A frame is a 4-byte big-endian length, one byte of kind, and a body; the length counts kind and body. The dialling store
 sends Hello; the accepting store answers Welcome or Refusal. After Welcome only the dialler sends: batches of envelopes
-(wire/frames.py). Pure bytes, no I/O.
+(wire/frames.py). A connection that begins with SnapshotHello carries one snapshot instead (wire/snapshot_stream.py).
+Pure bytes, no I/O.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ class FrameKind(IntEnum):
     WELCOME = 2
     REFUSAL = 3
     ENVELOPES = 4
+    SNAPSHOT_HELLO = 5
+    """As HELLO, on a connection that will carry one snapshot; the kinds below appear there only."""
+
+    SNAPSHOT_HEAD = 6
+    SNAPSHOT_CHUNK = 7
+    SNAPSHOT_END = 8
+    SNAPSHOT_GO_AHEAD = 9
+    SNAPSHOT_DONE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,10 @@ class Hello:
     to_store: StoreId
     protocol_version: int = PROTOCOL_VERSION
 
-    def encode(self) -> bytes:
-        """The hello frame, header included."""
+    def encode(self, kind: FrameKind = FrameKind.HELLO) -> bytes:
+        """The hello frame, header included. ``kind``: HELLO or SNAPSHOT_HELLO."""
         fields = _HELLO.pack(self.protocol_version, self.cluster_id, self.from_store, self.to_store)
-        return encode_frame(FrameKind.HELLO, MAGIC + fields)
+        return encode_frame(kind, MAGIC + fields)
 
     @staticmethod
     def decode(body: bytes) -> Hello:
@@ -86,6 +95,11 @@ class Hello:
 def encode_frame(kind: FrameKind, body: bytes = b"") -> bytes:
     """One whole frame."""
     return _FRAME_HEAD.pack(len(body) + 1, kind) + body
+
+
+def encode_frame_head(kind: FrameKind, body_bytes: int) -> bytes:
+    """The header of a frame whose body, of this many bytes, is sent behind it without being copied."""
+    return _FRAME_HEAD.pack(body_bytes + 1, kind)
 
 
 ENVELOPES_HEAD = _FRAME_HEAD.pack(0, FrameKind.ENVELOPES)
@@ -136,7 +150,7 @@ class FrameReader:
             if left_bytes < _FRAME_HEAD.size:
                 break
             length, kind = _FRAME_HEAD.unpack_from(data, offset)
-            self._check_length(length, data, offset)
+            _check_length(length, self.size_bytes_max, data, offset)
             self._need_bytes = _LENGTH.size + length
             if left_bytes < self._need_bytes:
                 break
@@ -145,14 +159,30 @@ class FrameReader:
         self._keep(data[offset:])
         return frames
 
-    def _check_length(self, length: int, data: bytes, offset: int) -> None:
-        if not 1 <= length <= self.size_bytes_max:
-            raise FrameError(
-                f"not a frame of the peer protocol, or one of {length} bytes where at most {self.size_bytes_max} are "
-                f"allowed; it begins with {data[offset : offset + 16]!r}"
-            )
-
     def _keep(self, data: bytes) -> None:
         if data:
             self._chunks.append(data)
             self._have_bytes += len(data)
+
+
+def frame_end(data: bytes | bytearray, offset: int, filled: int, size_bytes_max: int) -> int:
+    """Where the frame that begins at ``offset`` ends, of which data[offset:filled] is there; 0: not known yet.
+
+    Its body begins ``FRAME_HEAD_BYTES`` behind ``offset``. Errors: FrameError as of FrameReader.feed.
+    """
+    if filled - offset < FRAME_HEAD_BYTES:
+        return 0
+    (length,) = _LENGTH.unpack_from(data, offset)
+    _check_length(length, size_bytes_max, data, offset)
+    return offset + _LENGTH.size + int(length)
+
+
+FRAME_HEAD_BYTES = _FRAME_HEAD.size
+
+
+def _check_length(length: int, size_bytes_max: int, data: bytes | bytearray, offset: int) -> None:
+    if not 1 <= length <= size_bytes_max:
+        raise FrameError(
+            f"not a frame of the peer protocol, or one of {length} bytes where at most {size_bytes_max} are "
+            f"allowed; it begins with {bytes(data[offset : offset + 16])!r}"
+        )

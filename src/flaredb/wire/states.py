@@ -48,6 +48,14 @@ class _Region(msgspec.Struct, array_like=True):
     peers: list[tuple[int, int, int]]
 
 
+class Tombstone(msgspec.Struct, array_like=True, frozen=True):
+    """A replica that was removed from this store. No replica of the region with this id or a lower one comes back."""
+
+    peer_id: int
+    region: bytes
+    """The region as it was when the replica went (encode_region); without peers if it was never told."""
+
+
 def encode_store_ident(cluster_id: ClusterId, store_id: StoreId) -> bytes:
     return dump_record(StoreIdent(cluster_id, store_id))
 
@@ -92,6 +100,26 @@ def decode_region(data: bytes) -> Region:
         raise StateCorrupted(f"region record {record.id}: {error}") from error
     epoch = RegionEpoch(version=record.version, conf_ver=record.conf_ver)
     return Region(RegionId(record.id), record.start_key, record.end_key, epoch, peers)
+
+
+def encode_tombstone(peer_id: PeerId, region: Region) -> bytes:
+    return dump_record(Tombstone(peer_id, encode_region(region)))
+
+
+def decode_tombstone(data: bytes) -> tuple[PeerId, Region]:
+    """Errors: StateCorrupted."""
+    record = load_record(data, Tombstone)
+    return PeerId(record.peer_id), decode_region(record.region)
+
+
+def encode_install(snapshot_name: str) -> bytes:
+    """Which received snapshot a region is being filled from."""
+    return dump_record(snapshot_name)
+
+
+def decode_install(data: bytes) -> str:
+    """Errors: StateCorrupted."""
+    return load_record(data, str)
 
 
 _LOG_HEADER = struct.Struct(">QB")

@@ -23,12 +23,13 @@ from flaredb.engine.base import WriteBatch
 from flaredb.model.cluster import SplitIds
 from flaredb.model.commands import Request, Split
 from flaredb.model.errors import InvalidSplitKeys, KeyNotInRegion, RaftEntryTooLarge, ServerIsBusy, StaleCommand
-from flaredb.model.ids import INVALID_ID, PeerId
+from flaredb.model.ids import INVALID_ID, PeerId, RegionId
 from flaredb.model.keys import format_key
 from flaredb.model.region import Region, RegionEpoch
 from flaredb.raft import ProposalDropped
 from flaredb.store.bootstrap import write_region
 from flaredb.store.config import StoreConfig
+from flaredb.store.lifecycle import wipe_range
 from flaredb.store.messages import AskSplit
 from flaredb.store.peer import Peer, Proposal, SplitUnderWay
 from flaredb.store.raft_storage import write_initial_state
@@ -51,6 +52,9 @@ class SplitApplied:
 
     results: tuple[Region, ...]
     """In key order; the last one is the parent's."""
+
+    unborn: frozenset[RegionId]
+    """New regions whose replica here comes by a snapshot, or was removed before the split came (traps C2, C5)."""
 
     request: Request | None
     """Whoever asked for the split, if it was proposed here and somebody still waits."""
@@ -144,8 +148,16 @@ def split_region(region: Region, entry: SplitEntry) -> tuple[Region, ...]:
     return (*results, replace(region, start_key=start_key, epoch=epoch))
 
 
-def apply_split(peer: Peer, payload: list[Any], batch: WriteBatch, request: Request | None) -> SplitApplied | None:
+def apply_split(
+    peer: Peer,
+    payload: list[Any],
+    batch: WriteBatch,
+    request: Request | None,
+    may_be_born: Callable[[RegionId], bool],
+) -> SplitApplied | None:
     """Stage the results, on every replica alike. None: the region is no longer what the split was made for.
+
+    A new region that this store knows already, from a message or as removed, is not made here; its rows go.
 
     Post: the peer's region is the last result, so that entries behind this one are checked against its epoch.
     """
@@ -155,12 +167,16 @@ def apply_split(peer: Peer, payload: list[Any], batch: WriteBatch, request: Requ
         return None
     check_split_keys(before, [piece.split_key for piece in entry.pieces])
     results = split_region(before, entry)
-    for region in results:
-        write_region(region, batch)
+    unborn = frozenset(region.id for region in results[:-1] if not may_be_born(region.id))
     for region in results[:-1]:
-        write_initial_state(region, batch)
+        if region.id in unborn:
+            wipe_range(region.start_key, region.end_key, batch)
+        else:
+            write_region(region, batch)
+            write_initial_state(region, batch)
+    write_region(results[-1], batch)
     peer.region = peer.storage.region = results[-1]
-    return SplitApplied(peer, before, results, request)
+    return SplitApplied(peer, before, results, unborn, request)
 
 
 # ------------------------------------------------ applied
@@ -178,8 +194,10 @@ def on_split_applied(
     regions.remove(applied.before)
     regions.insert(results[-1])
     parent.split = None
-    peers = [*(add_peer(region, parent.is_leader) for region in results[:-1]), parent]
-    for peer, (size_bytes, keys) in zip(peers, sizes, strict=True):
+    for region, (size_bytes, keys) in zip(results, sizes, strict=True):
+        if region.id in applied.unborn:
+            continue
+        peer = parent if region.id == parent.region.id else add_peer(region, parent.is_leader)
         peer.approximate_size_bytes, peer.approximate_keys = size_bytes, keys
         peer.grown_bytes = config.region_split_size_bytes
     # Followers would hear of the commit with the next write or heartbeat only; the newcomers need them to apply it now.

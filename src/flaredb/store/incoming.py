@@ -1,0 +1,171 @@
+"""Messages of other stores: whose they are, whether they are of this time, and what they bring to life or end.
+
+Order of decisions for one envelope: a tombstone notice; a replica of a later or an earlier life of its region on this
+store; a sender that was removed and does not know; an empty replica to be made; then Raft.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flaredb.model.ids import PeerId
+from flaredb.model.region import Region
+from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
+from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
+from flaredb.store.messages import RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
+from flaredb.store.peer import Peer
+from flaredb.wire.states import decode_region
+
+if TYPE_CHECKING:
+    from flaredb.store.store import Store
+
+_VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
+
+
+def take_envelope(store: Store, envelope: RaftEnvelope) -> None:
+    """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
+    if envelope.is_tombstone:
+        _take_tombstone(store, envelope)
+        return
+    peer = _receiver(store, envelope)
+    if peer is not None:
+        _step(store, peer, envelope)
+
+
+def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
+    peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
+    peer.last_heard_ms[envelope.from_peer] = store.now_ms
+    try:
+        peer.node.step(envelope.message)
+    except RaftError as error:
+        store.note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
+    store.collect(peer)
+
+
+def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:
+    peer = store.peers.get(envelope.region_id)
+    if peer is None:
+        return _birth(store, envelope)
+    if envelope.to_peer > peer.meta.id:
+        destroy(store, peer, f"replica {envelope.to_peer}, which is later, is addressed here")
+        return _birth(store, envelope)
+    region = peer.region
+    if region.peers and envelope.conf_ver < region.epoch.conf_ver and region.peer(envelope.from_peer) is None:
+        _tell_removed(store, envelope, peer.meta.id, region)
+        return None
+    return peer if envelope.to_peer == peer.meta.id else None
+
+
+# ------------------------------------------------ births
+
+
+def _birth(store: Store, envelope: RaftEnvelope) -> Peer | None:
+    """An empty replica for a message that may make one; otherwise the message waits, or is dropped."""
+    grave = read_tombstone(store.engine, envelope.region_id)
+    if grave is not None and envelope.to_peer <= grave[0]:
+        peer_id, region = grave
+        if region.peers and envelope.conf_ver < region.epoch.conf_ver and region.peer(envelope.from_peer) is None:
+            _tell_removed(store, envelope, peer_id, region)
+        return None
+    span = envelope.sender_range
+    if span is None or not store.is_started or store.region_map.overlapping(*span):
+        store.early.keep(envelope)
+        return None
+    peer = store.add_peer(
+        empty_region(envelope.region_id), first_start=False, meta=empty_replica(envelope.to_peer, store.store_id)
+    )
+    store.note("replica created", region_id=envelope.region_id, peer_id=envelope.to_peer)
+    return peer
+
+
+# ------------------------------------------------ removed replicas
+
+
+def _tell_removed(store: Store, envelope: RaftEnvelope, own_id: PeerId, region: Region) -> None:
+    """A replica that was removed while it could not hear asks for votes for ever, unless it is told."""
+    if envelope.message.msg_type not in _VOTES:
+        return
+    notice = RaftEnvelope(
+        region.id,
+        own_id,
+        store.store_id,
+        envelope.from_peer,
+        envelope.from_store,
+        region.epoch.conf_ver,
+        region.epoch.version,
+        Message(to=envelope.from_peer, from_=own_id),
+        is_tombstone=True,
+    )
+    store.outbox.put(notice)
+
+
+def _take_tombstone(store: Store, envelope: RaftEnvelope) -> None:
+    peer = store.peers.get(envelope.region_id)
+    if peer is None or peer.meta.id != envelope.to_peer:
+        return
+    if envelope.conf_ver > peer.region.epoch.conf_ver:
+        destroy(store, peer, f"store {envelope.from_store} says that it was removed")
+
+
+def on_region_checked(store: Store, checked: RegionChecked) -> None:
+    """PD knows a later membership without the replica here: it was removed and never heard of it (traps C4)."""
+    peer, region = store.peers.get(checked.region_id), checked.region
+    if peer is None or region is None or region.epoch.conf_ver <= peer.region.epoch.conf_ver:
+        return
+    if region.peer(peer.meta.id) is None:
+        destroy(store, peer, "PD says that it was removed")
+
+
+# ------------------------------------------------ snapshots
+
+
+def snapshot_refusal(store: Store, envelope: RaftEnvelope) -> str | None:
+    """Why a snapshot would not be taken now; None if it may be. Asked before its rows travel, and again after."""
+    snapshot = envelope.message.snapshot
+    if snapshot is None:
+        return "the message holds no snapshot"
+    region = decode_region(snapshot.data)
+    member = region.peer(envelope.to_peer)
+    if region.id != envelope.region_id or member is None or member.store_id != store.store_id:
+        return f"the snapshot of region {region.id} is not for this store"
+    grave = read_tombstone(store.engine, region.id)
+    if grave is not None and envelope.to_peer <= grave[0]:
+        return f"peer {envelope.to_peer} of region {region.id} was removed from store {store.store_id}"
+    peer = store.peers.get(region.id)
+    if peer is not None and peer.meta.id > envelope.to_peer:
+        return f"region {region.id} has the later peer {peer.meta.id} on store {store.store_id}"
+    for other in (*store.region_map.overlapping(region.start_key, region.end_key), *store.reserved.values()):
+        if other.id != region.id and other.overlaps(region):
+            return f"region {other.id} of store {store.store_id} holds keys of it"
+    return None
+
+
+def on_snapshot_received(store: Store, received: SnapshotReceived) -> None:
+    """Offer a snapshot to Raft, unless another region holds keys of it; what is not taken is deleted.
+
+    Post: if Raft took it, its Ready follows in this step and its range is reserved until then (traps C1).
+    """
+    envelope = received.envelope
+    refusal = snapshot_refusal(store, envelope)
+    peer = _receiver(store, envelope) if refusal is None else None
+    if peer is not None:
+        _step(store, peer, envelope)
+        if peer.node.snap() is envelope.message.snapshot:
+            if peer.incoming is not None:
+                store.files.discard(peer.incoming.name)
+            peer.incoming = received.file
+            assert envelope.message.snapshot is not None, "checked by snapshot_refusal"
+            store.reserved[peer.region.id] = decode_region(envelope.message.snapshot.data)
+            return
+    store.files.discard(received.file.name)
+    reason = refusal or "Raft has no use for it"
+    store.note("snapshot not taken", level="DEBUG", region_id=envelope.region_id, reason=reason)
+
+
+def on_snapshot_sent(store: Store, sent: SnapshotSent) -> None:
+    """Tell Raft what became of a snapshot; after a failure the next one waits a little."""
+    store.desk.finished(sent.region_id, sent.to_peer, sent.succeeded)
+    peer = store.peers.get(sent.region_id)
+    if peer is not None:
+        peer.node.report_snapshot(sent.to_peer, SnapshotStatus.Finish if sent.succeeded else SnapshotStatus.Failure)
+        store.touched.add(sent.region_id)
