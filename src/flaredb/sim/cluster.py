@@ -11,9 +11,11 @@ from flaredb.model.ids import StoreId
 from flaredb.sim.client import LOST, NOT_SENT
 from flaredb.sim.history import History
 from flaredb.sim.invariants import Invariants
+from flaredb.sim.mover import Mover
 from flaredb.sim.network import Network
 from flaredb.sim.options import SimOptions
 from flaredb.sim.pd_node import PdNode
+from flaredb.sim.snapshots import SnapshotCarrier
 from flaredb.sim.store_node import StoreNode, summary
 from flaredb.sim.workload import SimClient
 from flaredb.sim.world import MS, Violation, World
@@ -22,8 +24,6 @@ from flaredb.store.messages import (
     RaftEnvelope,
     RaftReceived,
     RequestsReceived,
-    SendSnapshot,
-    SnapshotSent,
     StoreReached,
     StoreUnreached,
 )
@@ -45,6 +45,8 @@ class SimCluster:
         self.invariants = Invariants(world, options.check_every)
         self.history = History(world)
         self.pd = PdNode(self)
+        self.snapshots = SnapshotCarrier(self)
+        self.mover = Mover(self)
         self.stores = [StoreNode(self, number) for number in range(1, options.stores + 1)]
         self.clients: list[SimClient] = []
         self._by_store_id: dict[StoreId, StoreNode] = {}
@@ -60,6 +62,16 @@ class SimCluster:
         self.pd.start()
         for node in self.stores:
             node.start()
+
+    def find(self, store_id: StoreId) -> StoreNode | None:
+        """The node of a store that has been opened once."""
+        return self._by_store_id.get(store_id)
+
+    def add_store(self) -> None:
+        """One more store joins, without regions."""
+        node = StoreNode(self, len(self.stores) + 1)
+        self.stores.append(node)
+        node.start()
 
     def is_formed(self) -> bool:
         """Every store has its first regions, and every region a leader."""
@@ -84,11 +96,14 @@ class SimCluster:
     def make_store(self, node: StoreNode) -> Store:
         """The core of a process that starts."""
         rng = self.world.rng(f"{node.name}/core/{node.life}")
-        return Store(self.options.store, node.store_id, node.disk.engine, rng, node.clock.now_ms())
+        store = Store(self.options.store, node.store_id, node.disk.engine, rng, node.clock.now_ms(), node.files)
+        node.files.sweep(store.snapshot_names)
+        return store
 
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
+        self.mover.settle()
         for client in self.clients:
             client.stop()
 
@@ -165,11 +180,6 @@ class SimCluster:
     def _reached(self, source: StoreNode, target: StoreNode) -> None:
         if self._unreached_us.pop((source.name, target.name), None) is not None:
             source.submit(StoreReached(target.store_id))
-
-    def send_snapshot(self, source: StoreNode, effect: SendSnapshot) -> None:
-        """Not carried yet: the sender is told that it failed."""
-        effect.source.close()
-        source.submit(SnapshotSent(effect.envelope.region_id, effect.envelope.to_peer, False))
 
     # ------------------------------------------------ clients
 

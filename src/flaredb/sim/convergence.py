@@ -14,7 +14,7 @@ from zlib import crc32
 from flaredb.model.commands import DATA_CFS
 from flaredb.model.errors import ConfigError
 from flaredb.model.layout import validate_layout
-from flaredb.model.region import Region
+from flaredb.model.region import PeerRole, Region
 from flaredb.sim.history import Outcome
 from flaredb.sim.workload import SimClient
 from flaredb.sim.world import SECOND, Violation
@@ -23,6 +23,7 @@ from flaredb.store.peer import Peer
 
 if TYPE_CHECKING:
     from flaredb.sim.cluster import SimCluster
+    from flaredb.sim.store_node import StoreNode
 
 LOOK_EVERY_US = SECOND // 5
 READERS = 8
@@ -73,6 +74,10 @@ class Convergence:
             wrong = self._region_trouble(region)
             if wrong:
                 return f"region {region.id}: {wrong}"
+        voters = min(self.cluster.options.replicas, len(self.cluster.stores))
+        for region in regions:
+            if [peer.role for peer in region.peers] != [PeerRole.VOTER] * voters:
+                return f"region {region.id} should have {voters} voters and nobody else: {region.peers}"
         return self._orphans(regions)
 
     def _region_trouble(self, region: Region) -> str:
@@ -95,6 +100,8 @@ class Convergence:
         applied = [peer.applied_index for peer in peers]
         if any(index != last for index in applied):
             return f"applied {applied} of {last}"
+        if any(peer.fill is not None for peer in peers):
+            return "a replica is being filled"
         return ""
 
     def _peer(self, region: Region, store_id: int) -> Peer | None:
@@ -110,6 +117,8 @@ class Convergence:
             for region_id in node.store.peers:
                 if (region_id, node.store_id) not in known:
                     return f"{node.name} has a replica of region {region_id} that PD does not know"
+            if len(node.files):
+                return f"{node.name} keeps {len(node.files)} received snapshots"
         return ""
 
     def _compare_rows(self) -> None:
@@ -120,6 +129,17 @@ class Convergence:
             sums = {peer.store_id: self._checksum(region, peer.store_id) for peer in region.peers}
             if len(set(sums.values())) > 1:
                 raise Violation(f"replicas of region {region.id} differ: checksums by store {sums}")
+        for node in self.cluster.stores:
+            self._check_no_strangers(node)
+
+    def _check_no_strangers(self, node: StoreNode) -> None:
+        """Every row of a store belongs to a region of it."""
+        assert node.store is not None
+        regions = node.store.region_map.regions()
+        for cf in DATA_CFS:
+            for key, _ in node.disk.engine.scan(cf, b"", None):
+                if not any(region.contains(key) for region in regions):
+                    raise Violation(f"{node.name} holds the row {key!r}, which belongs to no region of it")
 
     def _checksum(self, region: Region, store_id: int) -> int:
         checksum = 0

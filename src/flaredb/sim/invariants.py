@@ -44,6 +44,7 @@ class Invariants:
         """Of the lives that go on."""
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
+        self._gone: dict[str, set[PeerKey]] = {}
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
 
     # ------------------------------------------------ stores
@@ -51,38 +52,43 @@ class Invariants:
     def after_start(self, node: StoreNode, store: Store) -> None:
         """A store has loaded its disk: what it promised before must be there."""
         for peer in store.peers.values():
-            key = self._follow(node, peer)
-            hard = peer.storage.hard_state
-            vote = self._last_vote.get(key)
-            if vote is not None and (hard.term < vote[0] or (hard.term == vote[0] and hard.vote != vote[1])):
-                raise Violation(
-                    f"{node.name} region {key[0]}: voted for {vote[1]} in term {vote[0]}, but its disk knows term "
-                    f"{hard.term} and vote {hard.vote}"
-                )
-            ack = self._last_ack.get(key)
-            if ack is not None and (hard.term < ack[0] or (hard.term == ack[0] and peer.storage.last < ack[1])):
-                raise Violation(
-                    f"{node.name} region {key[0]}: acknowledged entry {ack[1]} in term {ack[0]}, but its disk ends at "
-                    f"{peer.storage.last} in term {hard.term}"
-                )
+            self._follow(node, peer)
 
-    def _follow(self, node: StoreNode, peer: Peer) -> PeerKey:
+    def _follow(self, node: StoreNode, peer: Peer) -> None:
+        """A replica is seen for the first time in this life of its store: what it promised before must be there."""
         key = (peer.region.id, peer.meta.id)
+        if key in self._gone.get(node.name, ()):
+            raise Violation(f"{node.name} region {key[0]}: peer {key[1]}, which was destroyed, is back")
+        hard = peer.storage.hard_state
+        vote = self._last_vote.get(key)
+        if vote is not None and (hard.term < vote[0] or (hard.term == vote[0] and hard.vote != vote[1])):
+            raise Violation(
+                f"{node.name} region {key[0]}: voted for {vote[1]} in term {vote[0]}, but its disk knows term "
+                f"{hard.term} and vote {hard.vote}"
+            )
+        ack = self._last_ack.get(key)
+        if ack is not None and (hard.term < ack[0] or (hard.term == ack[0] and peer.storage.last < ack[1])):
+            raise Violation(
+                f"{node.name} region {key[0]}: acknowledged entry {ack[1]} in term {ack[0]}, but its disk ends at "
+                f"{peer.storage.last} in term {hard.term}"
+            )
         self._seen_applied[key] = peer.applied_index
         self._seen_epoch[key] = peer.region.epoch
         self._peers_of.setdefault(node.name, set()).add(key)
-        return key
 
     def after_death(self, node: StoreNode) -> None:
         """What was not synced may be gone: only promises are remembered."""
         for key in self._peers_of.pop(node.name, ()):
             del self._seen_applied[key], self._seen_epoch[key]
+        self._gone.pop(node.name, None)
 
     def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
         """Everything that one step may have broken. Effects are not performed yet."""
         self._steps += 1
         if self._steps % self._check_every == 0:
             check_store(store)
+        if len(store.peers) < len(self._peers_of.get(node.name, ())):
+            self._check_gone(node, store)
         for peer in store.peers.values():
             key = (peer.region.id, peer.meta.id)
             seen = self._seen_applied.get(key)
@@ -102,12 +108,21 @@ class Invariants:
                 for envelope in effect.envelopes:
                     self._check_promise(node, envelope)
 
+    def _check_gone(self, node: StoreNode, store: Store) -> None:
+        """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""
+        here = {(peer.region.id, peer.meta.id) for peer in store.peers.values()}
+        for key in self._peers_of[node.name] - here:
+            self._peers_of[node.name].discard(key)
+            del self._seen_applied[key], self._seen_epoch[key]
+            self._gone.setdefault(node.name, set()).add(key)
+
     def _check_applied(self, node: StoreNode, peer: Peer, seen: int) -> None:
         """State machine safety [R]: an index holds the same entry wherever it is applied. And nothing is applied
-        before it is durable here and committed.
+        before it is durable here and committed; a snapshot that is being installed serves nothing yet.
         """
         region_id, log = peer.region.id, peer.node.raft.raft_log
-        if peer.applied_index > min(log.committed, log.persisted):
+        durable = max(log.persisted, peer.storage.apply_state.truncated_index)
+        if peer.applied_index > min(log.committed, durable):
             raise Violation(
                 f"{node.name} region {region_id}: applied {peer.applied_index}, but committed {log.committed} and "
                 f"persisted {log.persisted}"

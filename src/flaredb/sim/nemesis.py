@@ -51,6 +51,8 @@ class Nemesis:
             ("disk full", faults.disk_full_ms, self._fill_disk),
             ("clock", faults.clock_ms, self._change_clock),
             ("split", faults.split_ms, self._split),
+            ("order", faults.order_ms, self.cluster.mover.act),
+            ("new store", faults.new_store_ms, self._add_store),
         ):
             if mean_ms:
                 self._repeat(name, mean_ms, strike)
@@ -207,6 +209,10 @@ class Nemesis:
             node.submit(
                 SplitRequested(None, region.id, region.epoch.version, region.epoch.conf_ver, command.keys, "admin")
             )
+
+    def _add_store(self) -> None:
+        if len(self.cluster.stores) < self.cluster.options.stores_max:
+            self.cluster.add_store()
 
     def _split_keys(self, region: Region) -> tuple[bytes, ...]:
         rng = self._rng

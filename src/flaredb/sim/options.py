@@ -43,6 +43,12 @@ class Faults:
     split_ms: int = 0
     """Somebody asks for a split."""
 
+    order_ms: int = 0
+    """A leader is ordered to add, promote, demote or remove a replica, to hand over, or to split."""
+
+    new_store_ms: int = 0
+    """A store joins."""
+
     restart_ms_max: int = 3_000
     """How long what died stays down."""
 
@@ -105,6 +111,12 @@ class SimOptions:
     regions_max: int = 16
     """Nobody asks for a split beyond these; splits by size may go further."""
 
+    stores_max: int = 6
+    """None joins beyond these."""
+
+    snapshot_chunk_us: int = 5 * MS
+    """What each chunk of a snapshot may take to travel."""
+
     events_max: int = 20_000_000
     step_delay_us: int = 50
     """From an input's arrival to the step that takes it."""
@@ -151,6 +163,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
         ),
         store_heartbeat_ms=rng.choice((500, 2_000)),
         step_delay_us=rng.choice((0, 50, 2_000)),
+        snapshot_chunk_us=rng.choice((100, 5_000, 300_000)),
         weather=_weather(rng),
         disk=_disk(rng),
         faults=_faults(rng),
@@ -176,6 +189,11 @@ def _store(rng: Random) -> StoreConfig:
         scan_slice_rows=rng.choice((3, 1_024)),
         log_gc_interval_ms=rng.choice((200, 3_000)),
         log_gc_threshold=rng.choice((5, 50, 1_024)),
+        log_count_max=rng.choice((8, 40, 1_000)),
+        leader_missing_ms=rng.choice((2_000, 10_000)),
+        snapshots_sending_max=rng.choice((1, 3)),
+        snapshot_retry_ms=rng.choice((10, 200, 1_000)),
+        fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),
         peer_down_ms=10_000,
@@ -225,9 +243,11 @@ def _faults(rng: Random) -> Faults:
         disk_full_ms=sometimes(0, 20_000),
         clock_ms=sometimes(3_000),
         split_ms=rng.choice((5_000, 15_000)),
+        order_ms=rng.choice((300, 1_000, 4_000)),
+        new_store_ms=sometimes(0, 15_000),
         restart_ms_max=rng.choice((300, 3_000, 10_000)),
     )
-    return faults if rng.random() < 0.95 else Faults(split_ms=faults.split_ms)
+    return faults if rng.random() < 0.95 else Faults(split_ms=faults.split_ms, order_ms=faults.order_ms)
 
 
 def _workload(rng: Random) -> Workload:

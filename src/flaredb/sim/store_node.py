@@ -16,6 +16,7 @@ from flaredb.model.ids import StoreId
 from flaredb.raft import MessageType
 from flaredb.sim.disk import Disk
 from flaredb.sim.pd_link import PdLink
+from flaredb.sim.snapshots import KeptSnapshots
 from flaredb.sim.world import Clock
 from flaredb.store.messages import (
     AskSplit,
@@ -83,6 +84,7 @@ class StoreNode:
         self.name = f"s{number}"
         self._rng = self.world.rng(self.name)
         self.disk = Disk(self.world, self.world.rng(f"{self.name}/disk"), cluster.options.disk, self.name)
+        self.files = KeptSnapshots()
         self.clock = Clock(self.world, self._rng.randrange(1_000, 1_000_000))
         self.store: Store | None = None
         self.store_id = StoreId(0)
@@ -244,7 +246,7 @@ class StoreNode:
         elif isinstance(effect, Note):
             self.world.trace(self.name, "note", f"{effect.event} {_fields(effect)}")
         elif isinstance(effect, SendSnapshot):
-            self.cluster.send_snapshot(self, effect)
+            self.cluster.snapshots.send(self, effect)
         else:
             assert isinstance(effect, Fatal), f"unknown effect {effect!r}"
             self.cluster.on_fatal(self, effect)
