@@ -107,7 +107,7 @@ def test_a_range_may_come_back_to_a_store_with_a_higher_peer_id() -> None:
 
 
 def test_a_store_takes_a_region_that_was_moved_to_it_before_it_had_its_first_list() -> None:
-    """It joined, PD ordered a replica to it, and only then did PD's list arrive: that region is not of the beginning."""
+    """PD ordered a replica to it before its list arrived: that region is not one of the beginning."""
     made = Cluster([region(1)], stores=4)
     late = made.nodes[StoreId(4)]
     late.inbox.clear()
