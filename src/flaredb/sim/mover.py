@@ -44,8 +44,6 @@ class Mover:
     def __init__(self, cluster: SimCluster) -> None:
         self._cluster = cluster
         self._rng: Random = cluster.world.rng("mover")
-        self._new_ids: list[PeerId] = []
-        self._is_asking = False
         self.orders = 0
         self._is_settling = False
 
@@ -53,7 +51,6 @@ class Mover:
 
     def act(self) -> None:
         """One order to one leader, of a random kind."""
-        self._ask_for_ids()
         leaders = self._leaders()
         if not leaders:
             return
@@ -84,7 +81,8 @@ class Mover:
             kinds += ["drop voter", "demote"]
         kind = rng.choice(kinds)
         if kind == "grow":
-            return self._grow(region)
+            self._grow(region)
+            return None
         if kind == "promote":
             return ChangePeers((PeerChange(ChangeKind.ADD_NODE, rng.choice(learners)),))
         if kind == "swap":
@@ -102,28 +100,26 @@ class Mover:
             return SplitOrder(SplitPolicy.SCAN)
         return None
 
-    def _grow(self, region: Region) -> ChangePeers | None:
+    def _grow(self, region: Region) -> None:
+        """Add a learner on a store that has no replica. Its id is taken now: of two replicas that one store ever has of
+        a region, the later one has the larger id.
+        """
         taken = {peer.store_id for peer in region.peers}
         free = [node.store_id for node in self._cluster.stores if node.store_id and node.store_id not in taken]
-        if not free or not self._new_ids:
-            return None
-        newcomer = PeerMeta(self._new_ids.pop(0), self._rng.choice(free))
-        return ChangePeers((PeerChange(ChangeKind.ADD_LEARNER_NODE, newcomer),))
+        if not free:
+            return
+        store_id = self._rng.choice(free)
+
+        def order(peer_id: object) -> None:
+            leaders = [(node, peer) for node, peer in self._leaders() if peer.region == region]
+            if isinstance(peer_id, int) and leaders:
+                newcomer = PeerMeta(PeerId(peer_id), store_id)
+                self._order(*leaders[-1], ChangePeers((PeerChange(ChangeKind.ADD_LEARNER_NODE, newcomer),)))
+
+        self._cluster.pd.call("pd", AllocIds(), order, CALL_TIMEOUT_MS)
 
     def _regions(self) -> set[int]:
         return {peer.region.id for _, peer in self._leaders()}
-
-    def _ask_for_ids(self) -> None:
-        if len(self._new_ids) >= 3 or self._is_asking:
-            return
-        self._is_asking = True
-
-        def take(last: object) -> None:
-            self._is_asking = False
-            if isinstance(last, int):
-                self._new_ids += [PeerId(last - 1), PeerId(last)]
-
-        self._cluster.pd.call("pd", AllocIds(2), take, CALL_TIMEOUT_MS)
 
     def _order(self, node: StoreNode, peer: Peer, step: OrderStep) -> None:
         order = RegionOrder(peer.region.id, peer.region.epoch, peer.meta, step)
@@ -140,7 +136,6 @@ class Mover:
             self._settle_again()
 
     def _settle_again(self) -> None:
-        self._ask_for_ids()
         newest: dict[int, tuple[StoreNode, Peer]] = {}
         for node, peer in self._leaders():
             known = newest.get(peer.region.id)
@@ -169,7 +164,8 @@ class Mover:
         if len(voters) < wanted:
             if learners:
                 return ChangePeers((PeerChange(ChangeKind.ADD_NODE, self._rng.choice(learners)),))
-            return self._grow(region)
+            self._grow(region)
+            return None
         if learners:
             return ChangePeers((PeerChange(ChangeKind.REMOVE_NODE, learners[0]),))
         return None
