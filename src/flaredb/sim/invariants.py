@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flaredb.sim.store_node import StoreNode
 
 PeerKey = tuple[RegionId, PeerId]
+_PROMISES = (MessageType.MsgAppendResponse, MessageType.MsgRequestVoteResponse)
 
 
 class Invariants:
@@ -85,28 +86,37 @@ class Invariants:
     def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
         """Everything that one step may have broken. Effects are not performed yet."""
         self._steps += 1
-        if self._steps % self._check_every == 0:
-            check_store(store)
         if len(store.peers) < len(self._peers_of.get(node.name, ())):
             self._check_gone(node, store)
-        for peer in store.peers.values():
-            key = (peer.region.id, peer.meta.id)
-            seen = self._seen_applied.get(key)
-            if seen is None:
-                self._follow(node, peer)
-                self._check_applied(node, peer, peer.storage.apply_state.truncated_index)
-            elif seen != peer.applied_index:
-                check_peer(peer)
-                self._check_applied(node, peer, seen)
-                self._seen_applied[key] = peer.applied_index
-            if peer.is_leader:
-                self._check_leader(node, peer)
-            if peer.region.epoch is not self._seen_epoch[key]:
-                self._check_epoch(node, peer, key)
+        if self._steps % self._check_every == 0:
+            check_store(store)
+            for peer in store.peers.values():
+                self._check_peer(node, peer)
+        else:
+            for region_id in store.handled:
+                peer_here = store.peers.get(region_id)
+                if peer_here is not None:
+                    self._check_peer(node, peer_here)
         for effect in effects:
             if isinstance(effect, SendRaft):
                 for envelope in effect.envelopes:
-                    self._check_promise(node, envelope)
+                    if envelope.message.msg_type in _PROMISES:
+                        self._check_promise(node, envelope)
+
+    def _check_peer(self, node: StoreNode, peer: Peer) -> None:
+        key = (peer.region.id, peer.meta.id)
+        seen = self._seen_applied.get(key)
+        if seen is None:
+            self._follow(node, peer)
+            self._check_applied(node, peer, peer.storage.apply_state.truncated_index)
+        elif seen != peer.applied_index:
+            check_peer(peer)
+            self._check_applied(node, peer, seen)
+            self._seen_applied[key] = peer.applied_index
+        if peer.is_leader:
+            self._check_leader(node, peer)
+        if peer.region.epoch is not self._seen_epoch[key]:
+            self._check_epoch(node, peer, key)
 
     def _check_gone(self, node: StoreNode, store: Store) -> None:
         """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""

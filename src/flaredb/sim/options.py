@@ -102,13 +102,13 @@ class SimOptions:
     heal_seconds: int = 40
     """In which everything must come back once faults end."""
 
-    check_every: int = 8
+    check_every: int = 32
     """Whole-store invariants are checked at every so many-th step; those of what a step touched, at each."""
 
     store: StoreConfig = field(default_factory=StoreConfig)
     pd: PdConfig = field(default_factory=PdConfig)
     store_heartbeat_ms: int = 1_000
-    regions_max: int = 16
+    regions_max: int = 12
     """Nobody asks for a split beyond these; splits by size may go further."""
 
     stores_max: int = 6

@@ -12,6 +12,7 @@ from flaredb.pd.messages import Answer, Call, Called, Fatal, Input, Note, Sync, 
 from flaredb.sim.disk import Disk
 from flaredb.sim.pd_link import TIMED_OUT
 from flaredb.sim.pd_wire import answer_over_wire, call_over_wire
+from flaredb.sim.process import Process
 from flaredb.sim.world import MS, Clock
 
 if TYPE_CHECKING:
@@ -21,22 +22,18 @@ WALL_START_MS = 1_700_000_000_000
 DONE = Callable[[Any], None]
 
 
-class PdNode:
+class PdNode(Process):
     """The placement driver, which may be down."""
 
-    name = "pd"
-
     def __init__(self, cluster: SimCluster) -> None:
+        super().__init__(cluster.world, "pd")
         self.cluster = cluster
-        self.world = cluster.world
         self._rng = self.world.rng(self.name)
         self.disk = Disk(self.world, self.world.rng("pd/disk"), cluster.options.disk, self.name)
         self.clock = Clock(self.world, 1_000)
         self.wall_offset_ms = 0
         """What jumps of the wall clock have added."""
         self.core: PdCore | None = None
-        self.life = 0
-        self._paused_until_us = 0
         self._inbox: list[Input] = []
         self._is_scheduled = False
         self._timer = 0
@@ -49,10 +46,9 @@ class PdNode:
     def start(self) -> None:
         """A new process on what the disk holds."""
         assert self.core is None, "PD runs already"
-        self.life += 1
+        self.begin_life()
         self._inbox.clear()
         self._is_scheduled = False
-        self._paused_until_us = 0
         self.world.trace(self.name, "start")
         try:
             self.core = PdCore(self.cluster.options.pd, self.disk.open(), self._rng)
@@ -64,14 +60,10 @@ class PdNode:
         if self.core is None:
             return
         self.core = None
-        self.life += 1
+        self.begin_life()
         kept, lost = self.disk.crash(keep)
         self.world.trace(self.name, "dies", f"{why}; of the unsynced batches {kept} kept, {lost} lost")
         self.cluster.on_pd_death(why)
-
-    def pause(self, duration_us: int) -> None:
-        """Stand still."""
-        self._paused_until_us = self.world.now_us + duration_us
 
     def call(self, source: str, call: Call, done: DONE, timeout_ms: int) -> None:
         """Call PD from the node ``source``; ``done`` gets the answer, a PdError, or TIMED_OUT, once."""
@@ -97,19 +89,7 @@ class PdNode:
     def _schedule(self, delay_us: int) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._later(delay_us, self._run)
-
-    def _later(self, delay_us: int, action: Callable[[], None]) -> None:
-        life = self.life
-
-        def run() -> None:
-            if self.life == life:
-                if self.world.now_us < self._paused_until_us:
-                    self.world.at(self._paused_until_us, run)
-                else:
-                    action()
-
-        self.world.after(delay_us, run)
+            self.later(delay_us, self._run)
 
     def _run(self) -> None:
         self._is_scheduled = False
@@ -139,7 +119,7 @@ class PdNode:
                 if timer == self._timer:
                     self._schedule(0)
 
-            self._later(max(self.clock.when_us(deadline_ms) - self.world.now_us, 0), wake)
+            self.later(max(self.clock.when_us(deadline_ms) - self.world.now_us, 0), wake)
 
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, Answer):

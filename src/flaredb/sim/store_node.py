@@ -6,7 +6,6 @@ performed in order, and the process may die between any two of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from flaredb.model.ids import StoreId
 from flaredb.raft import MessageType
 from flaredb.sim.disk import Disk
 from flaredb.sim.pd_link import PdLink
+from flaredb.sim.process import Process
 from flaredb.sim.snapshots import KeptSnapshots
 from flaredb.sim.world import Clock
 from flaredb.store.messages import (
@@ -71,7 +71,7 @@ _WHAT = {
 }
 
 
-class StoreNode:
+class StoreNode(Process):
     """A store process that may be down.
 
     Invariants: ``store`` is None while the process is down, or up and not registered yet; nothing of an earlier life
@@ -79,9 +79,8 @@ class StoreNode:
     """
 
     def __init__(self, cluster: SimCluster, number: int) -> None:
+        super().__init__(cluster.world, f"s{number}")
         self.cluster = cluster
-        self.world = cluster.world
-        self.name = f"s{number}"
         self._rng = self.world.rng(self.name)
         self.disk = Disk(self.world, self.world.rng(f"{self.name}/disk"), cluster.options.disk, self.name)
         self.files = KeptSnapshots()
@@ -92,10 +91,8 @@ class StoreNode:
         self.link = PdLink(self)
         self.aim: Aim | None = None
         self.is_up = False
-        self.life = 0
         self.deaths = 0
         self.fatal_reason = ""
-        self._paused_until_us = 0
         self._inbox: list[Input] = []
         self._is_scheduled = False
         self._timer = 0
@@ -106,12 +103,11 @@ class StoreNode:
     def start(self) -> None:
         """A new process on what the disk holds. The core is made once PD has told who this is."""
         assert not self.is_up, f"{self.name} runs already"
-        self.life += 1
+        self.begin_life()
         self.is_up = True
         self.fatal_reason = ""
         self._inbox.clear()
         self._is_scheduled = False
-        self._paused_until_us = 0
         self.world.trace(self.name, "start")
         try:
             self.link.start(self.disk.open())
@@ -135,7 +131,7 @@ class StoreNode:
             return
         self.is_up = False
         self.deaths += 1
-        self.life += 1
+        self.begin_life()
         self.aim = None
         self.fatal_reason = why
         self.link.stop()
@@ -146,15 +142,6 @@ class StoreNode:
         self.world.trace(self.name, "dies", f"{why}; of the unsynced batches {kept} kept, {lost} lost")
         self.cluster.on_death(self)
 
-    def pause(self, duration_us: int) -> None:
-        """Stand still: messages wait, time passes."""
-        self._paused_until_us = self.world.now_us + duration_us
-
-    @property
-    def is_paused(self) -> bool:
-        """True while the process stands still."""
-        return self.world.now_us < self._paused_until_us
-
     # ------------------------------------------------ the loop
 
     def submit(self, item: Input) -> None:
@@ -163,19 +150,6 @@ class StoreNode:
             return
         self._inbox.append(item)
         self._schedule(self.cluster.options.step_delay_us)
-
-    def later(self, delay_us: int, action: Callable[[], None]) -> None:
-        """Run ``action`` unless this life is over by then."""
-        life = self.life
-
-        def run() -> None:
-            if self.life == life:
-                if self.is_paused:
-                    self.world.at(self._paused_until_us, run)
-                else:
-                    action()
-
-        self.world.after(delay_us, run)
 
     def _schedule(self, delay_us: int) -> None:
         if not self._is_scheduled:
