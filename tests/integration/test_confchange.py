@@ -85,7 +85,7 @@ def follower(orders: Orders, region_id: int) -> int:
 def test_a_replica_is_added_and_another_removed_by_order(cluster: Cluster, calls: Calls, orders: Orders) -> None:
     load(cluster)
     region_id = only_region(calls)
-    before = checksum(calls, cluster, orders.region(region_id), orders.region(region_id).leader_store_id)
+    before = checksum(cluster, orders.region(region_id), orders.region(region_id).leader_store_id)
     orders.set(enable_remove_extra_replica=False)
     fourth = cluster.add_store()
     orders.add_when_free("add-peer", region_id, store_id=fourth.store_id)

@@ -48,7 +48,12 @@ class Store:
     def __init__(self, client: PdClient, **options: Any) -> None:
         self.inputs: list[Input] = []
         self.stats = StoreStats(STORE.id, capacity_bytes=123)
-        options = {"has_regions": False, "store_heartbeat_ms": 20, "routes_refresh_ms_min": 5} | options
+        options = {
+            "has_regions": False,
+            "store_heartbeat_ms": 20,
+            "routes_refresh_ms_min": 5,
+            "routes_interval_ms": 20,
+        } | options
         self.link = PdLink(client, STORE, lambda: self.stats, self.inputs.append, **options)
 
     def told(self, kind: type[AnInput]) -> list[AnInput]:

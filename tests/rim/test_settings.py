@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flaredb.model.errors import ConfigError
 from flaredb.server import toml_file, toml_text, units
+from flaredb.server.profiles import PROFILES
 from flaredb.server.settings import (
     PdSettings,
     StoreSettings,
@@ -346,3 +347,36 @@ def test_split_sizes_follow_the_split_size_unless_named() -> None:
 def test_split_sizes_that_contradict_each_other_are_refused(table: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load_store_settings(None, {"coprocessor": table})
+
+
+def test_the_tikv_profile_has_tikvs_numbers() -> None:
+    settings = load_store_settings(None, {"profile": "tikv"})
+    coprocessor, raftstore = settings.coprocessor, settings.raftstore
+    assert (coprocessor.region_split_size_bytes, coprocessor.max_size_bytes) == (256 * 2**20, 384 * 2**20)
+    assert (coprocessor.split_keys, coprocessor.max_keys) == (2_560_000, 3_840_000)
+    assert raftstore.split_region_check_tick_interval_ms == 10_000
+    assert raftstore.raft_log_gc_threshold == 50
+    assert settings.profile == "tikv"
+    assert load_store_settings(None, {}).coprocessor.region_split_size_bytes == 32 * 2**20
+
+
+def test_file_and_flags_win_over_the_profile(tmp_path: Path) -> None:
+    path = tmp_path / "store.toml"
+    path.write_text('profile = "tikv"\n[coprocessor]\nregion-split-size = "128MiB"\n')
+    settings = load_store_settings(path, {"coprocessor": {"region-max-size": "200MiB"}})
+    assert settings.coprocessor.region_split_size_bytes == 128 * 2**20
+    assert settings.coprocessor.max_size_bytes == 200 * 2**20
+    assert settings.coprocessor.split_keys == 2_560_000, "what nobody names is the profile's"
+    assert load_store_settings(path, {"profile": "default"}).coprocessor.split_keys == 1_280_000
+
+
+def test_every_profile_is_valid() -> None:
+    for name in PROFILES:
+        load_store_settings(None, {"profile": name})
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean tikv"):
+        load_store_settings(None, {"profile": "tikb"})
+    with pytest.raises(ConfigError, match="there are: default, tikv"):
+        load_store_settings(None, {"profile": "production"})

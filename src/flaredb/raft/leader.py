@@ -315,8 +315,11 @@ def _step_append_response(r: Raft, m: Message) -> None:
         return
     old_paused = pr.is_paused()
     state = pr.state
-    # An old acknowledgement says nothing new, unless it ends a probe or is the answer to a snapshot.
-    if not pr.maybe_update(m.index) and (state is _REPLICATE or m.index < pr.matched):
+    # An old acknowledgement says nothing new, unless it ends a probe or is the answer to a snapshot. What ends a probe
+    # reaches at least to where it probed: a member that only tells its term to an old message "acknowledges" 0.
+    if not pr.maybe_update(m.index) and (
+        state is _REPLICATE or m.index < pr.matched or (state is _PROBE and m.index + 1 < pr.next_idx)
+    ):
         return
     if state is _REPLICATE:
         pr.ins.free_to(m.index)
@@ -361,14 +364,19 @@ def _credit_log_of(r: Raft, m: Message, pr: Progress) -> None:
             bcast_append(r)
 
 
+def hear(r: Raft, pr: Progress, tick: int) -> None:
+    """A member has answered the heartbeat that was sent at the leader's ``tick`` (0 where leases are not in use)."""
+    pr.recent_active = True
+    pr.paused = False
+    if pr.lease_tick < tick <= r.ticks:
+        pr.lease_tick = tick
+
+
 def _step_heartbeat_response(r: Raft, m: Message) -> None:
     pr = r.prs.progress.get(m.from_)
     if pr is None:
         return
-    pr.recent_active = True
-    pr.paused = False
-    if pr.lease_tick < m.index <= r.ticks:
-        pr.lease_tick = m.index
+    hear(r, pr, m.index)
     # A full window may be full of lost messages: let one more out.
     if pr.state is _REPLICATE and pr.ins.full():
         pr.ins.free_first_one()

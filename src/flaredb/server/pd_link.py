@@ -33,6 +33,9 @@ from flaredb.store.messages import (
 STORE_HEARTBEAT_MS = 10_000
 ROUTES_PER_REFRESH = 1_024
 ROUTES_REFRESH_MS_MIN = 200
+ROUTES_INTERVAL_MS = 60_000
+"""Between two refreshes that nobody asked for: reading a thousand routes takes tens of milliseconds of the loop."""
+
 RETRY_DELAY_MS_MIN = 100
 RETRY_DELAY_MS_MAX = 2_000
 
@@ -52,6 +55,7 @@ class PdLink:
         has_regions: bool,
         store_heartbeat_ms: int = STORE_HEARTBEAT_MS,
         routes_refresh_ms_min: int = ROUTES_REFRESH_MS_MIN,
+        routes_interval_ms: int = ROUTES_INTERVAL_MS,
     ) -> None:
         self._client = client
         self._meta = store_meta
@@ -62,6 +66,7 @@ class PdLink:
 
         self._store_heartbeat_ms = store_heartbeat_ms
         self._routes_refresh_ms_min = routes_refresh_ms_min
+        self._routes_interval_ms = routes_interval_ms
         self._addresses = StoreAddresses(client.get_store)
         self._routes_wanted = asyncio.Event()
         self._routes_cursor = b""
@@ -187,12 +192,16 @@ class PdLink:
 
     async def _beat(self) -> None:
         outage = Outage(log, "the store heartbeat to PD")
+        loop = asyncio.get_running_loop()
+        next_routes_s = loop.time()
         await self._registered.wait()
         while True:
             try:
                 await self._client.store_heartbeat(self._stats_provider())
                 outage.recovered()
-                self.refresh_soon()
+                if loop.time() >= next_routes_s:
+                    next_routes_s = loop.time() + self._routes_interval_ms / 1000
+                    self.refresh_soon()
             except PdError as error:
                 outage.failed(error)
                 await self._register_again(error)

@@ -16,6 +16,7 @@ from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -253,6 +254,9 @@ class RocksSettings(Section, frozen=True, kw_only=True):
 class StoreSettings(Section, frozen=True, kw_only=True):
     """All settings of one store process."""
 
+    profile: str = "default"
+    """A set of settings by name (server/profiles.py), under what else is said."""
+
     ready_file: str = ""
     """Written once the process serves (server/ready_file.py); empty: not at all."""
 
@@ -421,11 +425,12 @@ class PdSettings(Section, frozen=True, kw_only=True):
 
 
 def load_store_settings(path: Path | None, flags: Mapping[str, Any]) -> StoreSettings:
-    """Settings of a store: ``flags`` (nested tables, as in the file) over the file over the defaults.
+    """Settings of a store: ``flags`` (nested tables, as in the file) over the file over its profile over the defaults.
 
     Errors: ConfigError naming the file for anything that is not right.
     """
-    settings = _load(StoreSettings, path, flags)
+    named = flags.get("profile") or (toml_file.read_toml(path).get("profile") if path is not None else None)
+    settings = _load(StoreSettings, path, flags, profile_tables(named or "default"))
     settings.validate()
     return settings
 
@@ -448,15 +453,18 @@ def parse_key(text: str) -> bytes:
         raise ConfigError(str(error)) from error
 
 
-def _load(kind: type[AnySection], path: Path | None, flags: Mapping[str, Any]) -> AnySection:
+def _load(
+    kind: type[AnySection], path: Path | None, flags: Mapping[str, Any], under: Mapping[str, Any] | None = None
+) -> AnySection:
+    """``under``: tables that stand under the file."""
     if path is None:
-        return toml_file.build(kind, flags)
+        return toml_file.build(kind, toml_text.merge(under or {}, flags))
     tables = toml_file.read_toml(path)
     try:
         toml_file.build(kind, tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return toml_file.build(kind, toml_text.merge(tables, flags))
+    return toml_file.build(kind, toml_text.merge(toml_text.merge(under or {}, tables), flags))
 
 
 def _check_listener(key: str, bound: str, advertised: str) -> None:

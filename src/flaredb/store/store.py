@@ -210,6 +210,11 @@ class Store:
         )
 
     @property
+    def handled(self) -> Sequence[RegionId]:
+        """Regions that the last step has handled: nothing else about the others has changed but what waits."""
+        return self._handled
+
+    @property
     def led_count(self) -> int:
         """Regions led here that another replica could lead."""
         return sum(orders.leads_others(peer) for peer in self.peers.values())
@@ -425,6 +430,7 @@ class Store:
             for peer in self.peers.values():
                 if outgrown(self.config, peer) and self.split_checks.start(peer.region):
                     peer.grown_bytes = 0
+                    peer.is_miscounted = False
 
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve."""
