@@ -10,9 +10,8 @@ from typing import Any
 import grpc
 
 from flaredb.cli.ctl.http import Pd, PdRefused
-from flaredb.cli.probe import ProbeFailed, RegionView, status_json
-from flaredb.wire.pb import kvrpcpb_pb2
-from tests.integration.calls import Calls, context_for
+from flaredb.cli.probe import Probe, ProbeFailed, RangeChecksum, RegionView, status_json
+from tests.integration.calls import Calls
 from tests.integration.cluster import Cluster
 
 MOVE_DEADLINE_S = 40.0
@@ -77,7 +76,7 @@ class Orders:
 
 def holds(cluster: Cluster, number: int) -> list[int]:
     """The regions that a store process says it has."""
-    return list(status_json(cluster.store(number).ports.status_address, "/regions"))
+    return list(insist(lambda: status_json(cluster.store(number).ports.status_address, "/regions")))
 
 
 def wait_gone(cluster: Cluster, number: int, region_id: int) -> None:
@@ -89,26 +88,21 @@ def wait_gone(cluster: Cluster, number: int, region_id: int) -> None:
     cluster.wait_for(is_gone, MOVE_DEADLINE_S)
 
 
-def checksum(calls: Calls, cluster: Cluster, region: RegionView, store_id: int) -> tuple[int, int, int]:
-    """(checksum, rows, bytes) of one replica, read there after it has caught up with its leader."""
-    address = cluster.store(cluster.number_of(store_id)).ports.address
-    bounds = kvrpcpb_pb2.KeyRange(start_key=region.meta.start_key, end_key=region.meta.end_key)
-    context = context_for(region, store_id, replica_read=True)
-    answer = calls.store(address, "RawChecksum", context=context, algorithm=0, ranges=[bounds])
-    if answer.HasField("region_error") or answer.error:
-        raise ProbeFailed(str(answer.region_error) or answer.error)
-    return answer.checksum, answer.total_kvs, answer.total_bytes
+def checksum(cluster: Cluster, region: RegionView, store_id: int) -> RangeChecksum:
+    """The checksum of one replica, read there after it has caught up with its leader."""
+    with Probe(cluster.pd_address) as probe:
+        return probe.checksum(region, store_id)
 
 
-def equal_checksums(calls: Calls, cluster: Cluster) -> dict[int, tuple[int, int, int]]:
+def equal_checksums(calls: Calls, cluster: Cluster) -> dict[int, RangeChecksum]:
     """The checksum of every region, once all its replicas have the same; AssertionError if they never agree."""
-    found: dict[int, tuple[int, int, int]] = {}
+    found: dict[int, RangeChecksum] = {}
 
     def all_agree() -> bool:
         found.clear()
         try:
             for region in calls.regions():
-                sums = {checksum(calls, cluster, region, peer.store_id) for peer in region.meta.peers}
+                sums = {checksum(cluster, region, peer.store_id) for peer in region.meta.peers}
                 if len(sums) != 1:
                     return False
                 found[region.id] = sums.pop()

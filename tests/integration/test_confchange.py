@@ -30,7 +30,9 @@ from tests.integration.moves import (
 
 pytestmark = pytest.mark.process
 LEARNER = 1
-QUICK_STORES = {"raftstore": {"raft-log-gc-threshold": 10, "abnormal-leader-missing-duration": "2s"}}
+QUICK_STORES = {
+    "raftstore": {"raft-log-gc-threshold": 10, "abnormal-leader-missing-duration": "2s", "max-peer-down-duration": "2s"}
+}
 ROWS = {b"%04d" % number: b"value of %d " % number * 8 for number in range(2_000)}
 
 
@@ -83,9 +85,10 @@ def follower(orders: Orders, region_id: int) -> int:
 def test_a_replica_is_added_and_another_removed_by_order(cluster: Cluster, calls: Calls, orders: Orders) -> None:
     load(cluster)
     region_id = only_region(calls)
-    before = checksum(calls, cluster, orders.region(region_id), orders.region(region_id).leader_store_id)
+    before = checksum(cluster, orders.region(region_id), orders.region(region_id).leader_store_id)
+    orders.set(enable_remove_extra_replica=False)
     fourth = cluster.add_store()
-    orders.add("add-peer", region_id, store_id=fourth.store_id)
+    orders.add_when_free("add-peer", region_id, store_id=fourth.store_id)
     orders.wait_placed(region_id, {1, 2, 3, 4})
     gone = follower(orders, region_id)
     orders.add_when_free("remove-peer", region_id, store_id=cluster.store(gone).store_id)
@@ -103,7 +106,7 @@ def test_pd_moves_a_replica_with_a_quorum_at_each_step(cluster: Cluster, calls: 
     moved = follower(orders, region_id)
     seen: list[dict[int, int]] = []
     with Writer(cluster) as writer:
-        orders.add(
+        orders.add_when_free(
             "transfer-peer",
             region_id,
             from_store_id=cluster.store(moved).store_id,
@@ -141,7 +144,7 @@ def test_a_new_replica_catches_up_by_a_snapshot_once_the_log_is_gone(
         client.put(b"%04d" % number, ROWS[b"%04d" % number])
     cluster.wait_for(is_compacted, MOVE_DEADLINE_S)
     fourth = cluster.add_store()
-    orders.add("add-learner", region_id, store_id=fourth.store_id)
+    orders.add_when_free("add-learner", region_id, store_id=fourth.store_id)
 
     def is_learner() -> bool:
         return orders.stores_of(region_id).get(4) == LEARNER and region_id in holds(cluster, 4)
@@ -156,8 +159,9 @@ def test_a_peer_removed_while_it_sleeps_is_destroyed_when_it_wakes(
 ) -> None:
     load(cluster, {b"a": b"1"})
     region_id = only_region(calls)
+    orders.set(enable_remove_extra_replica=False)
     cluster.add_store()
-    orders.add("add-peer", region_id, store_id=cluster.store(4).store_id)
+    orders.add_when_free("add-peer", region_id, store_id=cluster.store(4).store_id)
     orders.wait_placed(region_id, {1, 2, 3, 4})
     asleep = follower(orders, region_id)
     cluster.pause(asleep)
@@ -178,7 +182,9 @@ def test_a_move_goes_on_when_its_leader_is_killed_half_way(cluster: Cluster, cal
     fourth = cluster.add_store()
     leader = cluster.leader_number(b"")
     moved = follower(orders, region_id)
-    orders.add("transfer-peer", region_id, from_store_id=cluster.store(moved).store_id, to_store_id=fourth.store_id)
+    orders.add_when_free(
+        "transfer-peer", region_id, from_store_id=cluster.store(moved).store_id, to_store_id=fourth.store_id
+    )
 
     def has_begun() -> bool:
         return 4 in orders.stores_of(region_id)
@@ -305,7 +311,7 @@ def move_under_a_kill(cluster: Cluster, orders: Orders, region_id: int, rng: Ran
     """victim 0: the leader, which sends; 1: the store that receives; 2: PD."""
     here = set(orders.stores_of(region_id))
     (to,) = {1, 2, 3, 4} - here
-    leader = cluster.number_of(orders.region(region_id).leader_store_id)
+    leader = insist(lambda: cluster.number_of(orders.region(region_id).leader_store_id))
     moved = rng.choice(sorted(here - {leader}))
     orders.add_when_free(
         "transfer-peer",

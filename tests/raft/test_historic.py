@@ -18,6 +18,7 @@ from flaredb.raft import (
     MemStorage,
     Message,
     MessageType,
+    ProgressState,
     ProposalDropped,
     RawNode,
     ReadOnlyOption,
@@ -461,6 +462,21 @@ def test_a_late_acknowledgement_does_not_go_back() -> None:
     group[1].step(Message(M.MsgAppendResponse, 1, 2, 1, index=1, reject=True, reject_hint=0))
     progress = group[1].raft.prs.progress[2]
     assert (progress.matched, progress.next_idx > before) == (before, True)
+
+
+def test_an_answer_to_a_stale_message_does_not_end_a_probe() -> None:
+    """A node answers messages of old terms, to tell its term, and acknowledges nothing by that. A leader that took it
+    for the answer to its probe would stream from the first entry on, which may be compacted.
+    """
+    group = Group({i: make_node(i, [1, 2, 3], log_of(1, 1, 1), check_quorum=True) for i in (1, 2, 3)})
+    group.isolate(2)
+    group.elect(1)
+    leader = group[1].raft
+    probed_from = leader.prs.progress[2].next_idx
+    assert probed_from == 4
+    group[1].step(Message(M.MsgAppendResponse, 1, 2, leader.term, index=0))
+    progress = leader.prs.progress[2]
+    assert (progress.state, progress.matched, progress.next_idx) == (ProgressState.Probe, 0, probed_from)
 
 
 def test_a_heartbeat_never_commits_what_its_receiver_may_not_hold() -> None:

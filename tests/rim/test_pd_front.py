@@ -114,6 +114,7 @@ async def test_the_pages_that_tools_read(pd: PdRig) -> None:
     status, metrics = await get(pd.port, "/metrics")
     assert status == 200
     assert 'pd_cluster_status{type="region_count"} 2' in metrics
+    assert 'flaredb_pd_orders_total{outcome="sent"} 0' in metrics
 
 
 async def test_pages_that_do_not_exist_are_refused_in_words(pd: PdRig) -> None:

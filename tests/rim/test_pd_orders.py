@@ -29,7 +29,7 @@ from flaredb.pd.messages import (
     RemoveStore,
     RemoveTombstones,
     ScatterRegion,
-    ScatterRegionOp,
+    ScatterResult,
     SetScheduleConfig,
     SetStoreLabels,
     SetStoreLimit,
@@ -231,7 +231,6 @@ OPERATORS: list[tuple[dict[str, Any], Any]] = [
         {"name": "split-region", "region_id": 2, "policy": "usekey", "keys": ["61", "62"]},
         SplitRegionOp(RegionId(2), SplitPolicy.USEKEY, (b"a", b"b")),
     ),
-    ({"name": "scatter-region", "region_id": 2, "group": "g"}, ScatterRegionOp(RegionId(2), "g")),
 ]
 
 
@@ -239,6 +238,15 @@ async def test_operators_are_ordered(rig: OrderRig) -> None:
     for body, spec in OPERATORS:
         assert await rig.ask("POST", "/operators", body) == (200, "The operator is created."), body
         assert rig.fake.asked.pop() == AddOperator(spec)
+
+
+async def test_scattering_needs_no_operator(rig: OrderRig) -> None:
+    body = {"name": "scatter-region", "region_id": 2, "group": "g"}
+    assert await rig.ask("POST", "/operators", body) == (200, "The operator is created.")
+    assert rig.fake.asked == [ScatterRegion((RegionId(2),), "g")]
+    rig.fake.answers[ScatterRegion] = ScatterResult(0, (RegionId(2),))
+    status, text = await rig.ask("POST", "/operators", body)
+    assert (status, text.startswith("region 2 cannot be scattered")) == (400, True)
 
 
 REFUSALS: list[tuple[str, str, str, Any, int, str]] = [

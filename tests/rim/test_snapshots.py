@@ -198,6 +198,51 @@ async def test_too_slow_a_snapshot_is_given_up_by_both(tmp_path: Path) -> None:
         assert (rig.outcomes, source.closed, rig.on_disk()) == ([False], 1, [])
 
 
+async def test_a_sender_that_hangs_does_not_hold_its_place(tmp_path: Path) -> None:
+    gate = threading.Event()
+    async with snapshot_rig(tmp_path, SnapshotLimits(stall_timeout_ms=200)) as rig:
+        rig.send(Source(CHUNKS, {0: gate.wait}))
+        await eventually(lambda: rig.got.receive_failed == 1)
+        assert rig.receiver.count == 0
+        gate.set()
+        await eventually(lambda: rig.outcomes == [False])
+
+
+async def test_a_receiver_that_hangs_does_not_hold_the_senders_place(rig: SnapshotRig, tmp_path: Path) -> None:
+    async def welcome_then_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(FrameKind.WELCOME))
+        await reader.readuntil(b"the region")
+        writer.write(encode_frame(FrameKind.SNAPSHOT_GO_AHEAD))
+        await hung.wait()
+        writer.close()
+
+    hung = asyncio.Event()
+    server = await asyncio.start_server(welcome_then_nothing, "127.0.0.1", 0, limit=1024)
+    async with snapshot_rig(tmp_path / "other", SnapshotLimits(stall_timeout_ms=200)) as sending:
+        sending.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        source = sending.send(Source([b"x" * MIB] * 60))
+        await eventually(lambda: sending.outcomes == [False])
+        assert (source.closed, sending.sender.count) == (1, 0)
+    hung.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_new_leaders_snapshot_takes_the_place_of_the_old_ones(rig: SnapshotRig) -> None:
+    gate = threading.Event()
+    rig.send(Source(CHUNKS, {100: gate.wait}))
+    await eventually(lambda: rig.receiver.count == 1)
+    rig.send(Source(CHUNKS), snapshot_envelope(term=6))
+    await eventually(lambda: rig.outcomes == [False])
+    rig.send(Source(CHUNKS), snapshot_envelope(term=7))
+    await eventually(lambda: rig.received)
+    gate.set()
+    await eventually(lambda: len(rig.outcomes) == 3)
+    assert sorted(rig.outcomes) == [False, False, True]
+    assert [received.envelope.message.term for received in rig.received] == [7]
+    assert rig.on_disk() == [rig.received[0].file.name]
+
+
 async def test_a_store_that_is_not_there_is_an_answer_too(rig: SnapshotRig) -> None:
     await rig.server.stop()
     source = rig.send(Source(CHUNKS))

@@ -13,7 +13,14 @@ from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange, SplitOrder
 from flaredb.model.region import Peer, PeerRole, Region, RegionEpoch
 from flaredb.raft import Message, MessageType
 from flaredb.store.lifecycle import read_tombstone
-from flaredb.store.messages import LeadersHandedOver, OrderReceived, RaftEnvelope, RaftReceived, SnapshotSent
+from flaredb.store.messages import (
+    LeadersHandedOver,
+    OrderReceived,
+    RaftEnvelope,
+    RaftReceived,
+    RegionsListed,
+    SnapshotSent,
+)
 from tests.store.harness import CONFIG, Cluster, Node, put, region
 
 ADD, REMOVE, LEARNER = ChangeKind.ADD_NODE, ChangeKind.REMOVE_NODE, ChangeKind.ADD_LEARNER_NODE
@@ -97,6 +104,19 @@ def test_a_range_may_come_back_to_a_store_with_a_higher_peer_id() -> None:
     made.change(1, (LEARNER, back))
     made.await_caught_up(1, back)
     assert made.rows(gone.store_id) == made.rows(4)
+
+
+def test_a_store_takes_a_region_that_was_moved_to_it_before_it_had_its_first_list() -> None:
+    """PD ordered a replica to it before its list arrived: that region is not one of the beginning."""
+    made = Cluster([region(1)], stores=4)
+    late = made.nodes[StoreId(4)]
+    late.inbox.clear()
+    made.change(1, (LEARNER, NEW))
+    assert not late.store.is_started
+    late.inbox.append(RegionsListed((made.newest(1),)))
+    fill(made, 5)
+    made.await_caught_up(1, NEW)
+    assert made.rows(4) == made.rows(made.await_leader(1).id)
 
 
 # ------------------------------------------------ refusals

@@ -75,6 +75,10 @@ class LocalCluster:
         self.learn_store(store, deadline_s)
         return store
 
+    def stop_store(self, store: StoreProcess) -> None:
+        """Stop one store politely; it stays in the plan."""
+        self._processes.stop([store.child])
+
     def _make_store(self, ports: StorePorts) -> StoreProcess:
         number = len(self.stores) + 1
         tables = merge(self._common_tables, self._store_tables(number, ports))

@@ -19,6 +19,7 @@ from flaredb.cli.demo_command import demo
 from flaredb.cli.pd_command import pd
 from flaredb.cli.server_command import server
 from flaredb.cli.serving import CannotServe
+from flaredb.cli.sim_command import sim
 from flaredb.model.errors import ConfigError, FlareDBError
 
 EXIT_FAILURE = 1
@@ -32,7 +33,7 @@ def cli(context: click.Context) -> None:
     """FlareDB: a replicated key-value store that speaks TiKV's protocol.
 
     `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb ctl`
-    looks at a cluster and gives it orders.
+    looks at a cluster and gives it orders; `flaredb sim` tests whole clusters under faults.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -42,6 +43,7 @@ cli.add_command(demo)
 cli.add_command(pd)
 cli.add_command(server)
 cli.add_command(ctl)
+cli.add_command(sim)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

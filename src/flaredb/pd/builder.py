@@ -193,18 +193,16 @@ def counts_for_quorum(record: RegionRecord, at: PeerAt, is_live: Callable[[Store
 def check_quorum(record: RegionRecord, steps: Iterable[Step], is_live: Callable[[StoreId], bool]) -> None:
     """Walk through the configurations of a plan. Errors: BuildError for the first without a quorum of living voters."""
     voters = {_at(peer) for peer in record.region.peers if peer.role == PeerRole.VOTER}
-    alive = {at for at in voters if counts_for_quorum(record, at, is_live)}
+    alive = {at for at in map(_at, record.region.peers) if counts_for_quorum(record, at, is_live)}
     for step in steps:
         joined: set[PeerAt] = set()
         if isinstance(step, AddLearner):
             alive.add(step.at)  # the step ends only once it keeps up
         elif isinstance(step, PromoteLearner):
-            alive.add(step.at)
             voters = voters | {step.at}
         elif isinstance(step, RemovePeer):
             voters = voters - {step.at}
         elif isinstance(step, EnterJoint):
-            alive.update(step.promotes)
             joined = voters
             voters = (voters | set(step.promotes)) - set(step.demotes)
         elif isinstance(step, TransferLeader) and step.at not in alive:

@@ -13,10 +13,11 @@ from typing import Any
 
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.orders import RegionOrder
+from flaredb.pd.builder import BuildError, check_quorum
 from flaredb.pd.messages import Note, OperatorStatus, SendOrder
 from flaredb.pd.operator import Influence, Kind, Operator
 from flaredb.pd.region_tree import RegionRecord, RegionTree
-from flaredb.pd.steps import AddLearner, PromoteLearner, RemovePeer, TransferLeader
+from flaredb.pd.steps import IN_JOINT, AddLearner, PromoteLearner, RemovePeer, TransferLeader
 from flaredb.pd.store_limits import Direction, StoreLimits, cost
 
 HISTORY_MAX = 1_000
@@ -27,8 +28,10 @@ class OperatorController:
     """Invariants: at most one operator runs per region; _running holds exactly those that run, _counts counts them by
     the limit they use; every running operator has an entry of its serial in _timers."""
 
-    def __init__(self, regions: RegionTree, limits: StoreLimits) -> None:
+    def __init__(self, regions: RegionTree, limits: StoreLimits, is_live: Callable[[StoreId], bool]) -> None:
+        """``is_live`` tells whose replicas count for a quorum now."""
         self._regions = regions
+        self._is_live = is_live
         self._limits = limits
         self._running: dict[RegionId, Operator] = {}
         self._ended: deque[Operator] = deque(maxlen=HISTORY_MAX)
@@ -195,7 +198,7 @@ class OperatorController:
         if operator.advance(record, self._now_ms):
             self._end(operator, OperatorStatus.SUCCESS, "")
             return
-        problem = operator.problem(record)
+        problem = operator.problem(record) or self._danger(operator, record)
         if problem:
             self._end(operator, OperatorStatus.CANCEL, problem)
         elif self._now_ms >= operator.deadline_ms():
@@ -204,12 +207,23 @@ class OperatorController:
         else:
             self._send(operator, record)
 
+    def _danger(self, operator: Operator, record: RegionRecord) -> str:
+        """Why the rest of the plan, safe when it was made, is not safe any more: a store may have died since."""
+        if any(peer.role in IN_JOINT for peer in record.region.peers):
+            return ""  # out of a joint configuration there is one way only
+        try:
+            check_quorum(record, operator.steps[operator.current :], self._is_live)
+        except BuildError as error:
+            return str(error)
+        return ""
+
     def _send(self, operator: Operator, record: RegionRecord) -> None:
         if record.leader is None or operator.step.conf_ver_seen(record):
             # Nobody to send to, or done as far as the leader can: what is left takes its time.
             operator.resend_at_ms = self._now_ms + operator.step.resend_ms
             return
-        sent = (operator.current, record.region.epoch, record.leader.id)
+        # A leader just elected refuses what needs a replica that it has not heard of yet, and reports when it has.
+        sent = (operator.current, record.region.epoch, record.leader.id, record.pending_peers)
         if sent == operator.sent and self._now_ms < operator.resend_at_ms:
             return
         operator.sent = sent

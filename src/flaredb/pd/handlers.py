@@ -341,7 +341,8 @@ class Handlers:
                 raise PdError(PdErrorKind.UNKNOWN, f"regions {left.id} and {right.id} of a split do not adjoin")
         parent = self.regions.by_key(regions[0].start_key)
         leader = parent.leader if parent else None
-        for region in regions:
+        # From the right: the last result keeps the parent's id, so the parent shrinks and is never gone in between.
+        for region in reversed(regions):
             try:
                 guess = region.peer_on(leader.store_id) if leader else None
                 known = self.regions.by_id(region.id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Flag, IntEnum, auto
 
 from flaredb.model.ids import RegionId, StoreId
-from flaredb.model.region import RegionEpoch
+from flaredb.model.region import Peer, RegionEpoch
 from flaredb.pd.region_tree import RegionRecord
 from flaredb.pd.schedule_messages import OperatorStatus, OperatorView
 from flaredb.pd.steps import AddLearner, RemovePeer, Step, TransferLeader
@@ -73,8 +73,8 @@ class Operator:
 
     started_at_ms: int = 0
     ended_at_ms: int = 0
-    sent: tuple[int, RegionEpoch, int] | None = None
-    """(step, epoch, leader's peer id) of the last order."""
+    sent: tuple[int, RegionEpoch, int, tuple[Peer, ...]] | None = None
+    """(step, epoch, leader's peer id, replicas that lag) of the last order."""
 
     resend_at_ms: int = 0
     serial: int = field(default=0, compare=False)

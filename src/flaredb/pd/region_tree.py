@@ -174,8 +174,7 @@ class RegionTree:
             removed=[other.region.id for other in overlapped if other is not old],
         )
         if len(overlapped) == 1 and overlapped[0] is old:
-            self.tallies.drop(old)
-            self.tallies.take(record)
+            self.tallies.replace(old, record)
             self._starts[low] = region.start_key
             self._records[low] = self._by_id[region.id] = record
             return change

@@ -15,6 +15,10 @@ UNLIMITED_PER_MINUTE = 100_000_000.0
 """A store limit that never holds anything back, as PD writes it."""
 
 REPLICAS_MAX = 63
+NUMBER_MAX = 10**12
+"""Of any setting; in milliseconds 31 years."""
+
+LABELS_CHARACTERS_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ class ScheduleConfig:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and value < 0:
                 raise ConfigError(f"{kebab(field.name)} = {value} must not be negative")
+            if isinstance(value, int | float) and value > NUMBER_MAX:
+                raise ConfigError(f"{kebab(field.name)} = {value} must be at most {NUMBER_MAX}")
+        if sum(map(len, self.location_labels)) > LABELS_CHARACTERS_MAX:
+            raise ConfigError(f"location-labels must have at most {LABELS_CHARACTERS_MAX} characters together")
         if not 1 <= self.max_replicas <= REPLICAS_MAX:
             raise ConfigError(f"max-replicas = {self.max_replicas} must be 1 to {REPLICAS_MAX}")
         if not 0 < self.low_space_ratio <= 1:
@@ -121,7 +129,7 @@ def parse_value(name: str, field: str, value: Any) -> Any:
     kind, parse = _parser(field)
     try:
         return parse(value)
-    except (TypeError, ValueError):
+    except (AttributeError, OverflowError, TypeError, ValueError):
         raise ConfigError(f"{name} = {value!r} is not allowed: it must be {kind}") from None
 
 
@@ -155,7 +163,7 @@ def _parser(field: str) -> tuple[str, Callable[[Any], Any]]:
 
 
 def _duration_ms(value: Any) -> int:
-    return units.parse_duration_ms(value.strip())
+    return units.parse_duration_ms(str(value).strip())
 
 
 def _bool(value: Any) -> bool:

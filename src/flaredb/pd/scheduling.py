@@ -42,7 +42,7 @@ class Scheduling:
         take_id: Callable[[], int],
     ) -> None:
         limits = StoreLimits(settings)
-        self.controller = OperatorController(regions, limits)
+        self.controller = OperatorController(regions, limits, lambda store_id: self.view.is_live(store_id))
         self.view = View(stores, regions, settings, self.controller, limits, rng, take_id, self._evicted)
         self.schedulers = Schedulers(self.view)
         self.patrol = Patrol(self.view)

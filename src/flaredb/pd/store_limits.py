@@ -47,14 +47,6 @@ class StoreLimits:
         if tokens and self._per_ms(store_id, direction) * 60_000 < UNLIMITED_PER_MINUTE:
             self._buckets[store_id, direction] = (self._level(store_id, direction, now_ms) - tokens, now_ms)
 
-    def next_ms(self, store_id: StoreId, direction: Direction, tokens: float, now_ms: int) -> int | None:
-        """When they will be there; None: never, at this rate."""
-        missing = tokens - self._level(store_id, direction, now_ms)
-        per_ms = self._per_ms(store_id, direction)
-        if missing <= 0:
-            return now_ms
-        return now_ms + int(missing / per_ms) + 1 if per_ms else None
-
     def _per_ms(self, store_id: StoreId, direction: Direction) -> float:
         return self._settings.limits(store_id)[direction] / 60_000
 

@@ -100,6 +100,18 @@ class Tallies:
             if region_id not in self._stores.setdefault(peer.store_id, StoreTally()).pending:
                 self._stores[peer.store_id].pending.add(region_id)
 
+    def replace(self, old: RegionRecord, new: RegionRecord) -> None:
+        """A newer record of a region took the place of an older one; most reports change nothing that is counted."""
+        if (
+            (old.region is not new.region and old.region != new.region)
+            or old.leader != new.leader
+            or old.pending_peers != new.pending_peers
+            or old.size_mib != new.size_mib
+            or old.is_reported != new.is_reported
+        ):
+            self.drop(old)
+            self.take(new)
+
     def drop(self, record: RegionRecord) -> None:
         """A record left the directory."""
         region_id, size_mib = record.region.id, record.size_mib

@@ -315,8 +315,11 @@ def _step_append_response(r: Raft, m: Message) -> None:
         return
     old_paused = pr.is_paused()
     state = pr.state
-    # An old acknowledgement says nothing new, unless it ends a probe or is the answer to a snapshot.
-    if not pr.maybe_update(m.index) and (state is _REPLICATE or m.index < pr.matched):
+    # An old acknowledgement says nothing new, unless it ends a probe or is the answer to a snapshot. What ends a probe
+    # reaches at least to where it probed: a member that only tells its term to an old message "acknowledges" 0.
+    if not pr.maybe_update(m.index) and (
+        state is _REPLICATE or m.index < pr.matched or (state is _PROBE and m.index + 1 < pr.next_idx)
+    ):
         return
     if state is _REPLICATE:
         pr.ins.free_to(m.index)

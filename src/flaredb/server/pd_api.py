@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flaredb.pd.core import PdCore
-from flaredb.server.metrics import Metric, gauge, plain, process_metrics, render_metrics
+from flaredb.server.metrics import Metric, counter, gauge, plain, process_metrics, render_metrics
+from flaredb.server.order_streams import OrderStreams
 from flaredb.server.pd_shapes import rfc3339
 
 
@@ -14,10 +15,19 @@ class PdApi:
     """Read only. Used on the event loop's thread; every method returns at once."""
 
     def __init__(
-        self, core: PdCore, *, name: str, client_url: str, version: str, now_ms: Callable[[], int], started_at_s: int
+        self,
+        core: PdCore,
+        orders: OrderStreams,
+        *,
+        name: str,
+        client_url: str,
+        version: str,
+        now_ms: Callable[[], int],
+        started_at_s: int,
     ) -> None:
         """``now_ms`` is the core's clock; ``started_at_s`` unix seconds."""
         self._core = core
+        self._orders = orders
         self._name = name
         self._client_url = client_url
         self._version = version
@@ -106,6 +116,12 @@ class PdApi:
             gauge("pd_regions_status", "Regions that need care", regions),
             gauge("pd_cluster_metadata", "Newest id and cluster id", metadata),
             gauge("pd_cluster_tso", "Newest millisecond of timestamps", {"tso": self._core.tso.physical_ms}),
+            counter(
+                "flaredb_pd_orders_total",
+                "Orders to stores: on their streams, or dropped for want of one",
+                {"sent": self._orders.sent, "dropped": self._orders.dropped},
+                label="outcome",
+            ),
             plain("flaredb_pd_held_calls", "gauge", "Calls that wait for an answer", self._core.held_calls),
         ]
 

@@ -85,7 +85,7 @@ class PdLoop:
         elif isinstance(effect, Sync):
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, Note):
-            log_event(log, logging.INFO, effect.event, **dict(effect.fields))
+            log_event(log, getattr(logging, effect.level), effect.event, **dict(effect.fields))
         elif isinstance(effect, SendOrder):
             self.on_order(effect.store_id, effect.order)
         else:

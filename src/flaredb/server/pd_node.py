@@ -89,8 +89,10 @@ class PdNode:
         self.address = advertised[0] if advertised else f"{host}:{port}"
         url = f"http://{self.address}"
         core = self.loop.core
+        service = self.service = PdService(self.loop, settings.name, url, PD_VERSION)
         self._api = PdApi(
             core,
+            service.orders,
             name=settings.name,
             client_url=url,
             version=PD_VERSION,
@@ -98,7 +100,6 @@ class PdNode:
             started_at_s=int(time.time()),
         )
         health = HealthService("pdpb.PD")
-        service = self.service = PdService(self.loop, settings.name, url, PD_VERSION)
         etcd = EtcdService(self.loop, settings.name, url, core.member_id)
         server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
         await server.start()

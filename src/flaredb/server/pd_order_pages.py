@@ -22,6 +22,7 @@ from flaredb.pd.messages import (
     PauseScheduler,
     RemoveScheduler,
     ScatterRegion,
+    ScatterRegionOp,
     SchedulerView,
     SetScheduleConfig,
     SplitRegions,
@@ -79,9 +80,20 @@ class OperatorPages:
         return json_answer(shapes.operator_object(view) if as_object else shapes.operator_status_text(view))
 
     async def add(self, request: web.Request) -> web.Response:
-        """An operator of a person's."""
-        await self._ask(AddOperator(bodies.operator_in(await bodies.read_object(request))))
+        """An operator of a person's; scattering what is scattered already needs none, and is no failure."""
+        spec = bodies.operator_in(await bodies.read_object(request))
+        if isinstance(spec, ScatterRegionOp):
+            await self._scatter(spec)
+        else:
+            await self._ask(AddOperator(spec))
         return json_answer("The operator is created.")
+
+    async def _scatter(self, spec: ScatterRegionOp) -> None:
+        result = await self._ask(ScatterRegion((spec.region_id,), spec.group))
+        if result.failed_region_ids:
+            raise BadRequest(
+                f"region {spec.region_id} cannot be scattered: it is not known, or too many wait; try again"
+            )
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop the operator of a region."""

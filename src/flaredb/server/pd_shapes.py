@@ -32,17 +32,17 @@ def store_shape(status: StoreStatus) -> dict[str, Any]:
         "available": size_text(stats.available_bytes if stats else 0),
         "used_size": size_text(stats.used_size_bytes if stats else 0),
         "leader_count": status.leader_count,
-        "leader_weight": status.leader_weight,
-        "leader_score": status.leader_score,
+        "leader_weight": _number(status.leader_weight),
+        "leader_score": _number(status.leader_score),
         "leader_size": size_mib(status.leader_size_bytes),
         "region_count": status.region_count,
-        "region_weight": status.region_weight,
-        "region_score": status.region_score,
+        "region_weight": _number(status.region_weight),
+        "region_score": _number(status.region_score),
         "region_size": size_mib(status.region_size_bytes),
         "slow_score": 1,
         "start_ts": rfc3339(meta.start_timestamp_s),
         "last_heartbeat_ts": rfc3339(heard_at_s),
-        "uptime": _uptime(int(heard_at_s) - meta.start_timestamp_s if heard_at_s else 0),
+        "uptime": _uptime(int(heard_at_s) - (meta.start_timestamp_s or int(heard_at_s))),
     }
     optional = {
         "learner_count": status.learner_count,
@@ -58,7 +58,7 @@ def store_shape(status: StoreStatus) -> dict[str, Any]:
 
 def limit_shape(status: StoreStatus) -> dict[str, float]:
     """Peers per minute that may come to a store and leave it."""
-    return {"add-peer": status.add_peer_limit, "remove-peer": status.remove_peer_limit}
+    return {"add-peer": _number(status.add_peer_limit), "remove-peer": _number(status.remove_peer_limit)}
 
 
 def _store_meta(meta: StoreMeta, state_name: str) -> dict[str, Any]:
@@ -181,7 +181,13 @@ def scheduler_pause_shape(view: SchedulerView) -> dict[str, Any]:
 
 def settings_shape(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as PD writes them: truth values are texts."""
-    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in settings.items()}
+    return {name: _setting(value) for name, value in settings.items()}
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _number(value) if isinstance(value, float) else value
 
 
 # ---------------------------------------------------------------- values
@@ -203,6 +209,11 @@ def size_text(size_bytes: int) -> str:
 def rfc3339(unix_s: float) -> str:
     """A moment as PD writes it, in UTC."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _number(value: float) -> float:
+    """As Go writes numbers: 15, not 15.0."""
+    return int(value) if value == int(value) else value
 
 
 def _at(unix_ms: int) -> str:

@@ -77,23 +77,20 @@ def write_region(region: Region, batch: WriteBatch) -> None:
 
 
 def create_regions(engine: Engine, store_id: StoreId, listed: Sequence[Region]) -> list[Region]:
-    """Create, durably and all at once, the listed regions that have a peer on this store. Returns them in id order.
+    """Create, durably and all at once, the listed regions that begin with a peer on this store. Returns them by id.
+
+    A region that is past its initial epoch is left out: its group has moved on, or has just added this store, and its
+    replica comes by a snapshot. This store has never spoken for it: whoever has lost its disk gets a new store id.
 
     Pre: the store is not bootstrapped (asserted).
-    Errors: ConfigError if the list overlaps or, as an initial layout, has a gap; or if a region for this store is no
-    longer at its initial epoch: its group has moved on without this replica, which must then come by membership change.
+    Errors: ConfigError if the list overlaps or, as an initial layout, has a gap.
     """
     assert not is_bootstrapped(engine), "a bootstrapped store takes no initial regions"
     _check_list(listed)
-    mine = sorted((region for region in listed if region.peer_on(store_id)), key=lambda region: region.id)
+    begun = (region for region in listed if region.peer_on(store_id) and region.epoch == INITIAL_EPOCH)
+    mine = sorted(begun, key=lambda region: region.id)
     batch = engine.batch()
     for region in mine:
-        if region.epoch != INITIAL_EPOCH:
-            raise ConfigError(
-                f"PD lists region {region.id} for store {store_id} at epoch {region.epoch.conf_ver}:"
-                f"{region.epoch.version}, but this store's disk is empty; a replica that lost its data must be removed "
-                "and added again"
-            )
         write_region(region, batch)
         write_initial_state(region, batch)
     batch.put(CF_META, BOOTSTRAP_MARKER_KEY, b"\x01")

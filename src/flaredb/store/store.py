@@ -210,6 +210,11 @@ class Store:
         )
 
     @property
+    def handled(self) -> Sequence[RegionId]:
+        """Regions that the last step has handled: nothing else about the others has changed but what waits."""
+        return self._handled
+
+    @property
     def led_count(self) -> int:
         """Regions led here that another replica could lead."""
         return sum(orders.leads_others(peer) for peer in self.peers.values())

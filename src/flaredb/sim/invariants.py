@@ -1,0 +1,220 @@
+"""What must hold of a cluster at every moment, looked at after every step.
+
+Each rule names its source: [R] Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm, figure 3.
+A broken one is a Violation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from flaredb.model.ids import PeerId, RegionId
+from flaredb.model.region import RegionEpoch
+from flaredb.pd.core import PdCore
+from flaredb.raft import Compacted, MessageType
+from flaredb.sim.world import Violation, World
+from flaredb.store.invariants import check_peer, check_store
+from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
+from flaredb.store.peer import Peer
+from flaredb.store.store import Store
+
+if TYPE_CHECKING:
+    from flaredb.sim.store_node import StoreNode
+
+PeerKey = tuple[RegionId, PeerId]
+_PROMISES = (MessageType.MsgAppendResponse, MessageType.MsgRequestVoteResponse)
+
+
+class Invariants:
+    """Remembers what was promised, over all lives of all stores."""
+
+    def __init__(self, world: World, check_every: int) -> None:
+        self._world = world
+        self._check_every = check_every
+        self._steps = 0
+        self._leaders: dict[tuple[RegionId, int], PeerId] = {}
+        self._applied: dict[RegionId, dict[int, tuple[int, int]]] = {}
+        """Per region: index -> (term, checksum) of the entry that some replica applied there."""
+        self._applied_last: dict[RegionId, int] = {}
+        self._votes: dict[tuple[RegionId, PeerId, int], PeerId] = {}
+        self._last_vote: dict[PeerKey, tuple[int, PeerId]] = {}
+        self._last_ack: dict[PeerKey, tuple[int, int]] = {}
+        """(term, index) of the newest acknowledgement that left."""
+        self._seen_applied: dict[PeerKey, int] = {}
+        """Of the lives that go on."""
+        self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
+        self._peers_of: dict[str, set[PeerKey]] = {}
+        self._gone: dict[str, set[PeerKey]] = {}
+        self._pd_epochs: dict[RegionId, RegionEpoch] = {}
+
+    # ------------------------------------------------ stores
+
+    def after_start(self, node: StoreNode, store: Store) -> None:
+        """A store has loaded its disk: what it promised before must be there."""
+        for peer in store.peers.values():
+            self._follow(node, peer)
+
+    def _follow(self, node: StoreNode, peer: Peer) -> None:
+        """A replica is seen for the first time in this life of its store: what it promised before must be there."""
+        key = (peer.region.id, peer.meta.id)
+        if key in self._gone.get(node.name, ()):
+            raise Violation(f"{node.name} region {key[0]}: peer {key[1]}, which was destroyed, is back")
+        hard = peer.storage.hard_state
+        vote = self._last_vote.get(key)
+        if vote is not None and (hard.term < vote[0] or (hard.term == vote[0] and hard.vote != vote[1])):
+            raise Violation(
+                f"{node.name} region {key[0]}: voted for {vote[1]} in term {vote[0]}, but its disk knows term "
+                f"{hard.term} and vote {hard.vote}"
+            )
+        ack = self._last_ack.get(key)
+        if ack is not None and (hard.term < ack[0] or (hard.term == ack[0] and peer.storage.last < ack[1])):
+            raise Violation(
+                f"{node.name} region {key[0]}: acknowledged entry {ack[1]} in term {ack[0]}, but its disk ends at "
+                f"{peer.storage.last} in term {hard.term}"
+            )
+        self._seen_applied[key] = peer.applied_index
+        self._seen_epoch[key] = peer.region.epoch
+        self._peers_of.setdefault(node.name, set()).add(key)
+
+    def after_death(self, node: StoreNode) -> None:
+        """What was not synced may be gone: only promises are remembered."""
+        for key in self._peers_of.pop(node.name, ()):
+            del self._seen_applied[key], self._seen_epoch[key]
+        self._gone.pop(node.name, None)
+
+    def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
+        """Everything that one step may have broken. Effects are not performed yet."""
+        self._steps += 1
+        if len(store.peers) < len(self._peers_of.get(node.name, ())):
+            self._check_gone(node, store)
+        if self._steps % self._check_every == 0:
+            check_store(store)
+            for peer in store.peers.values():
+                self._check_peer(node, peer)
+        else:
+            for region_id in store.handled:
+                peer_here = store.peers.get(region_id)
+                if peer_here is not None:
+                    self._check_peer(node, peer_here)
+        for effect in effects:
+            if isinstance(effect, SendRaft):
+                for envelope in effect.envelopes:
+                    if envelope.message.msg_type in _PROMISES:
+                        self._check_promise(node, envelope)
+
+    def _check_peer(self, node: StoreNode, peer: Peer) -> None:
+        key = (peer.region.id, peer.meta.id)
+        seen = self._seen_applied.get(key)
+        if seen is None:
+            self._follow(node, peer)
+            self._check_applied(node, peer, peer.storage.apply_state.truncated_index)
+        elif seen != peer.applied_index:
+            check_peer(peer)
+            self._check_applied(node, peer, seen)
+            self._seen_applied[key] = peer.applied_index
+        if peer.is_leader:
+            self._check_leader(node, peer)
+        if peer.region.epoch is not self._seen_epoch[key]:
+            self._check_epoch(node, peer, key)
+
+    def _check_gone(self, node: StoreNode, store: Store) -> None:
+        """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""
+        here = {(peer.region.id, peer.meta.id) for peer in store.peers.values()}
+        for key in self._peers_of[node.name] - here:
+            self._peers_of[node.name].discard(key)
+            del self._seen_applied[key], self._seen_epoch[key]
+            self._gone.setdefault(node.name, set()).add(key)
+
+    def _check_applied(self, node: StoreNode, peer: Peer, seen: int) -> None:
+        """State machine safety [R]: an index holds the same entry wherever it is applied. And nothing is applied
+        before it is durable here and committed; a snapshot that is being installed serves nothing yet.
+        """
+        region_id, log = peer.region.id, peer.node.raft.raft_log
+        durable = max(log.persisted, peer.storage.apply_state.truncated_index)
+        if peer.applied_index > min(log.committed, durable):
+            raise Violation(
+                f"{node.name} region {region_id}: applied {peer.applied_index}, but committed {log.committed} and "
+                f"persisted {log.persisted}"
+            )
+        if peer.applied_index < seen:
+            raise Violation(f"{node.name} region {region_id}: applied goes back from {seen} to {peer.applied_index}")
+        first = max(seen, peer.storage.apply_state.truncated_index) + 1
+        if first > peer.applied_index:
+            return
+        known = self._applied.setdefault(region_id, {})
+        for entry in peer.storage.entries(first, peer.applied_index + 1, None):
+            fact = (entry.term, crc32(entry.data))
+            if known.setdefault(entry.index, fact) != fact:
+                raise Violation(
+                    f"{node.name} region {region_id}: applies another entry {entry.index} (term {entry.term}) than a "
+                    f"replica before it (term {known[entry.index][0]})"
+                )
+        self._applied_last[region_id] = max(self._applied_last.get(region_id, 0), peer.applied_index)
+
+    def _check_leader(self, node: StoreNode, peer: Peer) -> None:
+        """Election safety and leader completeness [R]."""
+        leadership = (peer.region.id, peer.term)
+        known = self._leaders.get(leadership)
+        if known == peer.meta.id:
+            return
+        if known is not None:
+            raise Violation(
+                f"region {leadership[0]}: peer {peer.meta.id} on {node.name} leads in term {peer.term}, and so did "
+                f"peer {known}"
+            )
+        self._leaders[leadership] = peer.meta.id
+        last = self._applied_last.get(peer.region.id, 0)
+        if not last:
+            return
+        log = peer.node.raft.raft_log
+        applied_term = self._applied[peer.region.id][last][0]
+        try:
+            term = log.term(last) if last <= log.last_index() else 0
+        except Compacted:
+            return
+        if applied_term <= peer.term and term != applied_term:
+            raise Violation(
+                f"{node.name} leads region {peer.region.id} in term {peer.term} without entry {last} of term "
+                f"{applied_term}, which a replica has applied"
+            )
+
+    def _check_epoch(self, node: StoreNode, peer: Peer, key: PeerKey) -> None:
+        before, now = self._seen_epoch[key], peer.region.epoch
+        if now.is_older_than(before):
+            raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
+        self._seen_epoch[key] = now
+
+    def _check_promise(self, node: StoreNode, envelope: RaftEnvelope) -> None:
+        """One vote per term [R]; and what leaves is remembered, to be looked for after a crash."""
+        message = envelope.message
+        if message.reject:
+            return
+        key = (envelope.region_id, envelope.from_peer)
+        if message.msg_type is MessageType.MsgAppendResponse:
+            self._last_ack[key] = (message.term, message.index)
+        elif message.msg_type is MessageType.MsgRequestVoteResponse:
+            vote = (*key, message.term)
+            if self._votes.setdefault(vote, envelope.to_peer) != envelope.to_peer:
+                raise Violation(
+                    f"{node.name} region {key[0]}: votes for peer {envelope.to_peer} in term {message.term}, after it "
+                    f"voted for peer {self._votes[vote]}"
+                )
+            self._last_vote[key] = (message.term, envelope.to_peer)
+
+    # ------------------------------------------------ PD
+
+    def after_pd_step(self, core: PdCore) -> None:
+        """Region epochs never go back in PD's eyes while it lives."""
+        known = self._pd_epochs
+        for record in core.regions:
+            region = record.region
+            before = known.get(region.id)
+            if before is not region.epoch:
+                if before is not None and region.epoch.is_older_than(before):
+                    raise Violation(f"PD: the epoch of region {region.id} goes back from {before} to {region.epoch}")
+                known[region.id] = region.epoch
+
+    def after_pd_death(self) -> None:
+        """What stores report is kept without a sync, so a power cut may take it back."""
+        self._pd_epochs.clear()

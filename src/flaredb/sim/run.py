@@ -1,0 +1,97 @@
+"""One run: form, break things under load, heal, and demand that everything is back and nothing was lost."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+
+from flaredb.sim.cluster import SimCluster
+from flaredb.sim.convergence import Convergence
+from flaredb.sim.history import Outcome
+from flaredb.sim.nemesis import Nemesis
+from flaredb.sim.options import SimOptions
+from flaredb.sim.world import SECOND, Sink, Violation, World
+
+FORM_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Report:
+    """How a run ended, and what it did."""
+
+    seed: int
+    failure: str = ""
+    """What went wrong, in a sentence; empty: nothing."""
+
+    where: str = ""
+    """Traceback of a failure inside the cores."""
+
+    options: str = ""
+    trace_hash: str = ""
+    simulated_seconds: float = 0.0
+    events: int = 0
+    messages: int = 0
+    deaths: int = 0
+    regions: int = 0
+    operations: int = 0
+    done: int = 0
+    unknown: int = 0
+    strikes: dict[str, int] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line for people."""
+        verdict = f"FAILED: {self.failure}" if self.failure else "ok"
+        return (
+            f"seed {self.seed}: {verdict} ({self.simulated_seconds:.0f} s simulated, {self.done} of {self.operations} "
+            f"operations answered, {self.unknown} unknown, {self.deaths} crashes, {self.regions} regions, trace "
+            f"{self.trace_hash[:12]})"
+        )
+
+
+def run(options: SimOptions, sink: Sink | None = None) -> Report:
+    """Run a seed to its end or its first violation."""
+    world = World(options.seed, options.events_max, sink)
+    report = Report(options.seed, options=options.describe())
+    cluster = SimCluster(world, options)
+    nemesis = Nemesis(cluster)
+    try:
+        _run_phases(cluster, nemesis)
+    except Violation as violation:
+        report.failure = str(violation)
+    except Exception as error:
+        report.failure = f"{type(error).__name__}: {error}"
+        report.where = traceback.format_exc()
+    if report.failure:
+        world.explain("all", "violation", report.failure)
+    report.trace_hash = world.trace_hash()
+    report.simulated_seconds = world.now_us / SECOND
+    report.events = world.events
+    report.messages = cluster.network.sent
+    report.deaths = sum(node.deaths for node in cluster.stores)
+    report.regions = len(cluster.pd.core.regions) if cluster.pd.core is not None else 0
+    report.operations = len(cluster.history.records)
+    report.done = cluster.history.count(Outcome.DONE)
+    report.unknown = cluster.history.count(Outcome.UNKNOWN)
+    report.strikes = dict(sorted(nemesis.strikes.items()))
+    return report
+
+
+def _run_phases(cluster: SimCluster, nemesis: Nemesis) -> None:
+    world, options = cluster.world, cluster.options
+    world.trace("all", "phase", "form")
+    weather, cluster.network.weather = cluster.network.weather, type(cluster.network.weather)()
+    cluster.start()
+    world.run_until(FORM_SECONDS * SECOND, cluster.is_formed)
+    if not cluster.is_formed():
+        raise Violation(f"the cluster did not form within {FORM_SECONDS} s")
+    world.trace("all", "phase", "faults")
+    cluster.network.weather = weather
+    cluster.add_clients()
+    nemesis.start()
+    world.run_until(world.now_us + options.seconds * SECOND)
+    world.trace("all", "phase", "heal")
+    nemesis.stop()
+    cluster.heal()
+    convergence = Convergence(cluster)
+    convergence.run()
+    cluster.history.check()
