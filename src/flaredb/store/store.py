@@ -34,6 +34,7 @@ from flaredb.store.config import StoreConfig
 from flaredb.store.early_messages import EarlyMessages
 from flaredb.store.heartbeat import make_report, pending_peers
 from flaredb.store.incoming import (
+    collect,
     on_region_checked,
     on_snapshot_received,
     on_snapshot_sent,
@@ -287,14 +288,6 @@ class Store:
         elif isinstance(result, RegionError):
             self.note("order refused", region_id=request.region_id, reason=str(result))
 
-    def collect(self, peer: Peer) -> None:
-        """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
-        messages = peer.node.take_messages()
-        if messages:
-            self.outbox.add(peer, messages)
-        elif peer.node.has_ready():
-            self.touched.add(peer.region.id)
-
     # ------------------------------------------------ inputs
 
     def _take(self, item: Input) -> None:
@@ -440,7 +433,7 @@ class Store:
         """
         raft = peer.node.raft
         if peer.fill is None and raft.tick():
-            self.collect(peer)
+            collect(self, peer)
         if raft.state is StateRole.Leader:
             self._tick_leader(peer)
         elif raft.ticks_since_leader >= self._leader_missing_ticks:
