@@ -12,6 +12,7 @@ from aiohttp import web
 
 from flaredb.model.ids import StoreId
 from flaredb.pd.messages import Call, Called
+from flaredb.server.order_streams import OrderStreams
 from flaredb.server.pd_api import PdApi
 from flaredb.server.pd_pages import make_runner
 from tests.ctl.ctl_rig import Ran, run
@@ -58,7 +59,13 @@ async def served() -> AsyncIterator[Served]:
     rig = Served(cluster_with(4, [8] * 6))
     cluster = rig.cluster
     api = PdApi(
-        cluster.core, name="pd", client_url="http://pd", version="6.5.0", now_ms=lambda: cluster.now_ms, started_at_s=0
+        cluster.core,
+        OrderStreams(),
+        name="pd",
+        client_url="http://pd",
+        version="6.5.0",
+        now_ms=lambda: cluster.now_ms,
+        started_at_s=0,
     )
     runner = make_runner(api, rig.call)
     await runner.setup()

@@ -62,6 +62,9 @@ class FakeRegion:
     catches_up_at: dict[PeerId, int] = field(default_factory=dict)
     """Peers that lag, and until when."""
 
+    fresh_until_ms: int = 0
+    """Its leader is new and has not heard of its followers yet: it calls all of them pending."""
+
     leaderless_since: int | None = None
     must_report: bool = True
     reported_at_ms: int = 0
@@ -100,7 +103,7 @@ class FakeCluster:
         made.fields.setdefault("capacity_bytes", 1024**4)
         made.fields.setdefault("available_bytes", 1024**4)
         assert self.ask(PutStore(store(store_id, labels=tuple(labels)))) is None
-        self._report_store(made)
+        self.report_store(made)
 
     def start_regions(self, sizes_mib: list[int]) -> None:
         """Takes over the regions that PD's initial layout made."""
@@ -163,7 +166,7 @@ class FakeCluster:
             self._obey(sent)
         for fake in self.stores.values():
             if fake.alive and self.now_ms % 1_000 == 0:
-                self._report_store(fake)
+                self.report_store(fake)
         for made in list(self.regions.values()):
             self._elect(made)
             self._catch_up(made)
@@ -180,7 +183,7 @@ class FakeCluster:
 
     def revive(self, store_id: int) -> None:
         self.stores[store_id].alive = True
-        self._report_store(self.stores[store_id])
+        self.report_store(self.stores[store_id])
 
     # ------------------------------------------------------------ facts
 
@@ -236,8 +239,7 @@ class FakeCluster:
                 assert target is not None
                 assert target.role in (V, INCOMING)
                 if self._alive(target, made):
-                    made.leader = target
-                    made.term += 1
+                    self._lead(made, target)
             case ChangePeers(changes):
                 self._change(made, changes)
             case SplitOrder(policy, keys):
@@ -315,7 +317,11 @@ class FakeCluster:
         if self.now_ms - made.leaderless_since < 1_000 or not self._has_quorum(made, made.region.peers):
             return
         able = [peer for peer in made.region.peers if peer.role in (V, INCOMING) and self._alive(peer, made)]
-        made.leader, made.term, made.must_report = able[0], made.term + 1, True
+        self._lead(made, able[0])
+
+    def _lead(self, made: FakeRegion, leader: Peer) -> None:
+        made.leader, made.term, made.must_report = leader, made.term + 1, True
+        made.fresh_until_ms = self.now_ms + 2 * TICK_MS
 
     def _catch_up(self, made: FakeRegion) -> None:
         for peer_id, moment_ms in list(made.catches_up_at.items()):
@@ -329,12 +335,13 @@ class FakeCluster:
 
     # ------------------------------------------------------------ reports
 
-    def _report_store(self, fake: FakeStore) -> None:
+    def report_store(self, fake: FakeStore) -> None:
         count = len(self.peers_on(fake.id))
         self.step(Called("store", ReportStore(StoreStats(StoreId(fake.id), region_count=count, **fake.fields))))
 
     def _report(self, made: FakeRegion) -> None:
-        made.must_report = False
+        is_new = self.now_ms < made.fresh_until_ms
+        made.must_report = is_new
         made.reported_at_ms = self.now_ms
         silent = [
             peer
@@ -347,7 +354,7 @@ class FakeCluster:
             made.leader,
             made.term,
             [DownPeer(peer, (self.now_ms - self.stores[peer.store_id].died_at_ms) // 1000) for peer in silent],
-            [peer for peer in made.region.peers if peer.id in made.catches_up_at],
+            [peer for peer in made.region.peers if peer.id in made.catches_up_at or (is_new and peer != made.leader)],
             approximate_size_bytes=made.size_mib * MIB,
         )
         self.step(Called("region", ReportRegion(beat)))

@@ -154,6 +154,23 @@ def test_a_plan_that_was_safe_is_given_up_when_a_store_dies_on_the_way() -> None
     assert operator.reason.endswith("would leave 1 of 3 voters alive")
 
 
+def test_a_new_leader_is_waited_for_until_it_has_heard_its_followers() -> None:
+    rig = Rig()
+    record = rig.region(1, [3, 1, 2])
+    operator = planned(rig.view, record, "move", {1: V, 2: V, 4: V}, Priority.BALANCE)
+    rig.controller.add(operator)
+    four = {3: V, 1: V, 2: V, 4: L}
+    reported(rig, four, conf_ver=2, ids=NEW)
+    reported(rig, four, leader=1, conf_ver=2, ids=NEW, pending=[2, 3, 4])
+    assert str(operator.step).startswith("enter joint configuration")
+    assert [type(sent.order.step) for sent in sends(rig)] == [ChangePeers, TransferLeader]
+    reported(rig, four, leader=1, conf_ver=2, ids=NEW, pending=[4])
+    assert sends(rig) == [], "the newcomer must keep up before it votes"
+    reported(rig, four, leader=1, conf_ver=2, ids=NEW)
+    assert operator.is_running
+    assert [type(sent.order.step) for sent in sends(rig)] == [ChangePeers]
+
+
 def test_a_split_on_the_way_is_no_reason_to_give_up() -> None:
     rig, operator = rig_with_move()
     reported(rig, FOUR, version=2)
@@ -162,6 +179,8 @@ def test_a_split_on_the_way_is_no_reason_to_give_up() -> None:
 
 def test_a_step_that_takes_too_long_ends_the_operator() -> None:
     rig, operator = rig_with_move()
+    for store_id in (1, 2, 3, 4):
+        rig.store(store_id, heard_ms_ago=-10 * MINUTE_MS)
     rig.at(NOW_MS + 10 * MINUTE_MS - 1)
     rig.controller.tick()
     assert operator.is_running

@@ -12,6 +12,7 @@ from flaredb.model.region import PeerRole
 from flaredb.pd.messages import (
     AddOperator,
     AddPeerOp,
+    Bootstrap,
     Called,
     CancelOperator,
     CancelRemoveStore,
@@ -23,6 +24,7 @@ from flaredb.pd.messages import (
     PutStore,
     RemoveStore,
     RemoveTombstones,
+    ScatterRegion,
     SetScheduleConfig,
     SplitAndScatterRegions,
     SplitRegions,
@@ -31,8 +33,8 @@ from flaredb.pd.messages import (
     Why,
 )
 from flaredb.pd.schedule_config import ScheduleConfig
-from tests.pd.fake_cluster import UNLIMITED, FakeCluster, cluster_with
-from tests.pd.helpers import store
+from tests.pd.fake_cluster import UNLIMITED, FakeCluster, FakeRegion, cluster_with
+from tests.pd.helpers import region, store
 
 QUICK = ScheduleConfig(store_limit=UNLIMITED, max_store_down_time_ms=20_000)
 
@@ -62,6 +64,46 @@ def test_a_fourth_store_fills_up_until_it_is_even_and_then_nothing_moves_any_mor
     assert cluster.quiet_for(300_000)
     replicas = [len(made.region.peers) for made in cluster.regions.values()]
     assert replicas == [3] * 60
+
+
+def test_an_idle_pd_wakes_up_ever_more_rarely() -> None:
+    cluster = cluster_with(3, [20] * 300)
+    cluster.heartbeat_ms = 10_000_000
+    cluster.run(30_000)
+    moments = 0
+    end_ms = cluster.now_ms + 60_000
+    while cluster.now_ms < end_ms:
+        deadline_ms = cluster.core.next_deadline_ms()
+        assert deadline_ms is not None
+        cluster.now_ms = max(cluster.now_ms + 1, deadline_ms)
+        for store_id in (1, 2, 3):
+            cluster.report_store(cluster.stores[store_id])
+        moments += 1
+    assert moments < 140, "once a second for the stores, every 5 s for each scheduler, every 10 s for all regions"
+
+
+def test_the_first_region_gets_its_replicas_when_stores_join() -> None:
+    cluster = FakeCluster()
+    first = region(2, stores=(1,))
+    assert cluster.ask(Bootstrap(store(1), first)) is None
+    cluster.add_store(1)
+    cluster.regions[2] = FakeRegion(first, first.peers[0], 1)
+    cluster.run(5_000)
+    cluster.add_store(2)
+    cluster.add_store(3)
+    took_ms = cluster.run_until(lambda: len(cluster.regions[RegionId(2)].region.peers) == 3)
+    assert took_ms < 5_000
+    cluster.run_until(cluster.is_quiet)
+    assert cluster.quiet_for(60_000)
+
+
+def test_scattering_waits_for_the_store_limit_and_takes_no_ids_meanwhile() -> None:
+    cluster = cluster_with(4, [30] * 12, ScheduleConfig(store_limit=4.0))
+    cluster.run(3_000)
+    ids_before = cluster.core.last_id
+    cluster.ask(ScatterRegion(tuple(made.region.id for made in cluster.regions.values()), "g"))
+    cluster.run(150_000)
+    assert cluster.core.last_id - ids_before < 30
 
 
 def test_moves_keep_to_the_store_limit() -> None:
@@ -174,7 +216,7 @@ def test_orders_that_are_lost_are_repeated() -> None:
     cluster.run_until(lambda: is_even(list(cluster.sizes().values())) and cluster.is_quiet())
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 60))])
 def test_no_order_ever_leaves_a_region_without_a_living_quorum(seed: int) -> None:
     """The model asserts it at each change; here stores die, come back, leave and join at random."""
     rng = Random(seed)

@@ -171,6 +171,7 @@ async def test_step_takes_a_bounded_number_of_inputs() -> None:
     rig = Rig(inputs_per_step=3)
     for number in range(8):
         rig.loop.submit(reached(number))
+    rig.loop.start()
     await eventually(lambda: len(rig.store.inputs) == 8)
     rig.loop.stop()
     assert [len(inputs) for _, inputs in rig.store.steps] == [3, 3, 2]
@@ -188,6 +189,7 @@ async def test_others_get_a_turn_between_the_steps_of_a_long_queue() -> None:
         )
         and []
     )  # type: ignore[assignment]
+    rig.loop.start()
     await eventually(lambda: len(steps_when_run) == 3)
     rig.loop.stop()
     assert steps_when_run == [1, 2, 3]
@@ -376,3 +378,14 @@ async def test_lone_call_does_not_wait(rig: Rig) -> None:
     rig.loop.submit(RequestsReceived([request]))
     await turn(2)
     assert len(rig.store.steps) == 1
+
+
+async def test_what_comes_before_the_start_waits_for_it() -> None:
+    """The peer port is open before the rest of the process is there to perform what a step asks for."""
+    rig = Rig()
+    rig.loop.submit(StoreReached(StoreId(2)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert rig.store.steps == []
+    rig.loop.start()
+    await eventually(lambda: rig.store.inputs == [StoreReached(StoreId(2))])

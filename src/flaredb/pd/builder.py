@@ -190,10 +190,20 @@ def counts_for_quorum(record: RegionRecord, at: PeerAt, is_live: Callable[[Store
     return is_live(at.store_id) and not record.is_down(at.peer_id) and not record.is_pending(at.peer_id)
 
 
-def check_quorum(record: RegionRecord, steps: Iterable[Step], is_live: Callable[[StoreId], bool]) -> None:
-    """Walk through the configurations of a plan. Errors: BuildError for the first without a quorum of living voters."""
+def check_quorum(
+    record: RegionRecord, steps: Iterable[Step], is_live: Callable[[StoreId], bool], *, laggards: bool = False
+) -> None:
+    """Walk through the configurations of a plan; ``laggards``: count replicas that live, though they do not keep up.
+
+    Errors: BuildError for the first configuration without a quorum of living voters.
+    """
     voters = {_at(peer) for peer in record.region.peers if peer.role == PeerRole.VOTER}
-    alive = {at for at in map(_at, record.region.peers) if counts_for_quorum(record, at, is_live)}
+    alive = {
+        at
+        for at in map(_at, record.region.peers)
+        if counts_for_quorum(record, at, is_live)
+        or (laggards and is_live(at.store_id) and not record.is_down(at.peer_id))
+    }
     for step in steps:
         joined: set[PeerAt] = set()
         if isinstance(step, AddLearner):

@@ -17,7 +17,7 @@ from flaredb.pd.builder import BuildError, check_quorum
 from flaredb.pd.messages import Note, OperatorStatus, SendOrder
 from flaredb.pd.operator import Influence, Kind, Operator
 from flaredb.pd.region_tree import RegionRecord, RegionTree
-from flaredb.pd.steps import IN_JOINT, AddLearner, PromoteLearner, RemovePeer, TransferLeader
+from flaredb.pd.steps import IN_JOINT, AddLearner, PromoteLearner, RemovePeer, TransferLeader, must_wait
 from flaredb.pd.store_limits import Direction, StoreLimits, cost
 
 HISTORY_MAX = 1_000
@@ -198,21 +198,23 @@ class OperatorController:
         if operator.advance(record, self._now_ms):
             self._end(operator, OperatorStatus.SUCCESS, "")
             return
-        problem = operator.problem(record) or self._danger(operator, record)
+        problem = operator.problem(record) or self._danger(operator, record, laggards=True)
         if problem:
             self._end(operator, OperatorStatus.CANCEL, problem)
         elif self._now_ms >= operator.deadline_ms():
             took_s = (self._now_ms - operator.step_since_ms) // 1000
             self._end(operator, OperatorStatus.TIMEOUT, f"the step '{operator.step}' took {took_s} s")
+        elif must_wait(operator.step, record) or self._danger(operator, record, laggards=False):
+            operator.resend_at_ms = self._now_ms + operator.step.resend_ms
         else:
             self._send(operator, record)
 
-    def _danger(self, operator: Operator, record: RegionRecord) -> str:
+    def _danger(self, operator: Operator, record: RegionRecord, *, laggards: bool) -> str:
         """Why the rest of the plan, safe when it was made, is not safe any more: a store may have died since."""
         if any(peer.role in IN_JOINT for peer in record.region.peers):
             return ""  # out of a joint configuration there is one way only
         try:
-            check_quorum(record, operator.steps[operator.current :], self._is_live)
+            check_quorum(record, operator.steps[operator.current :], self._is_live, laggards=laggards)
         except BuildError as error:
             return str(error)
         return ""

@@ -84,21 +84,26 @@ class Scatterer:
 
     def operator_for(self, record: RegionRecord, group: str, priority: Priority) -> Operator | None:
         """The operator that scatters a region; None if it is where it should be. Errors: BuildError."""
-        return self._plan(record, group, priority)[0]
+        return self._plan(self._view, record, group, priority)[0]
 
     def _scatter(self, record: RegionRecord, waiting: _Waiting) -> bool:
         """True if nothing more is to be done."""
+        controller, limits = self._view.controller, waiting.obey_limits
         try:
-            operator, stores, leader = self._plan(record, waiting.group, Priority.ADMIN)
+            dry, stores, leader = self._plan(self._view.dry(), record, waiting.group, Priority.ADMIN)
+            if dry is not None:
+                if controller.refusal(dry, obey_limits=limits):
+                    return False  # asked with a plan that took no ids, because this is tried again and again
+                operator, stores, leader = self._plan(self._view, record, waiting.group, Priority.ADMIN)
+                if operator is not None and controller.add(operator, obey_limits=limits):
+                    return False
         except BuildError:
-            return False
-        if operator is not None and self._view.controller.add(operator, obey_limits=waiting.obey_limits):
             return False
         self._count(waiting.group, stores, leader)
         return True
 
     def _plan(
-        self, record: RegionRecord, name: str, priority: Priority
+        self, view: View, record: RegionRecord, name: str, priority: Priority
     ) -> tuple[Operator | None, list[StoreId], StoreId]:
         if any(peer.role != PeerRole.VOTER for peer in record.region.peers) or record.leader is None:
             raise BuildError("some of its replicas are no voters, or nobody leads it")
@@ -107,7 +112,7 @@ class Scatterer:
         wanted = dict.fromkeys(stores, PeerRole.VOTER)
         if wanted == roles(record) and leader == record.leader.store_id:
             return None, stores, leader
-        operator = planned(self._view, record, DESC, wanted, priority, Kind.ADMIN, leader)
+        operator = planned(view, record, DESC, wanted, priority, Kind.ADMIN, leader)
         return operator, stores, leader
 
     def _pick_stores(self, record: RegionRecord, name: str) -> list[StoreId]:

@@ -356,6 +356,17 @@ class SplitRegion:
         return f"split region at {format_key(self.keys[0])}{more}"
 
 
+def must_wait(step: Step, record: RegionRecord) -> bool:
+    """The replica that is to vote or lead does not keep up just now; a new leader says so of all for a moment."""
+    match step:
+        case PromoteLearner(at) | TransferLeader(_, at):
+            return record.is_pending(at.peer_id)
+        case EnterJoint(promotes, _):
+            return any(record.is_pending(at.peer_id) for at in promotes)
+        case _:
+            return False
+
+
 def _change(kind: ChangeKind, at: PeerAt, role: PeerRole) -> PeerChange:
     return PeerChange(kind, Peer(at.peer_id, at.store_id, role))
 

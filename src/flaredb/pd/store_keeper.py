@@ -34,7 +34,7 @@ class StoreKeeper:
         for store in view.stores:
             before, now = self._names.get(store.meta.id), names[store.meta.id]
             if before not in (None, now) and now in ("Down", "Disconnected", "Up"):
-                self._note(f"store is {now}", store.meta)
+                self._note(f"store is {now}", store.meta, "INFO" if now == "Up" else "WARNING")
         self._names = names
         return changed
 
@@ -104,5 +104,5 @@ class StoreKeeper:
             raise PdError(PdErrorKind.STORE_TOMBSTONE, f"store {store_id} was removed from the cluster already")
         return store
 
-    def _note(self, event: str, store: StoreMeta) -> None:
-        self.notes.append(Note(event, (("store_id", store.id), ("address", store.address))))
+    def _note(self, event: str, store: StoreMeta, level: str = "INFO") -> None:
+        self.notes.append(Note(event, (("store_id", store.id), ("address", store.address)), level))

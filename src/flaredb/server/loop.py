@@ -92,12 +92,14 @@ class StoreLoop:
         self._loop = asyncio.get_running_loop()
         self._inbox: list[Input] = []
         self._pace = Pace()
+        self._is_started = False
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
 
     def start(self) -> None:
-        """Begin stepping."""
+        """Begin stepping. What was submitted before waits until now: whoever performs effects may not be there yet."""
+        self._is_started = True
         self._schedule()
 
     def submit(self, item: Input) -> None:
@@ -118,7 +120,7 @@ class StoreLoop:
             self._timer.cancel()
 
     def _schedule(self) -> None:
-        if self._is_stopped:
+        if self._is_stopped or not self._is_started:
             return
         self._is_scheduled = True
         delay_seconds = self._pace.delay(self._loop.time())
