@@ -64,7 +64,7 @@ class Workload:
     writers: int = 6
     """Clients that read and write, finding leaders as they can."""
 
-    pinned: int = 1
+    pinned: int = 2
     """Per store: clients that only read, and only from that store."""
 
     think_ms: int = 60
