@@ -178,7 +178,7 @@ def _store(rng: Random) -> StoreConfig:
         tick_ms=rng.choice((50, 100, 100, 200)),
         heartbeat_ticks=rng.choice((1, 2, 2)),
         election_ticks=election_ticks,
-        election_ticks_max=election_ticks + rng.choice((1, election_ticks, 2 * election_ticks)),
+        election_ticks_max=election_ticks + rng.choice((2, election_ticks, 2 * election_ticks)),
         batch_entry_size_bytes=rng.choice((40, 1 << 20)),
         message_size_bytes_max=rng.choice((100, 1 << 20)),
         inflight_messages_max=rng.choice((1, 4, 256)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flaredb.engine.base import EngineError
 from flaredb.engine.memory import Keep
+from flaredb.model.cluster import SplitIds
 from flaredb.pd.core import PdCore
 from flaredb.pd.messages import Answer, Call, Called, Fatal, Input, Note, Sync, SyncDone
 from flaredb.sim.disk import Disk
@@ -124,6 +125,8 @@ class PdNode(Process):
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, Answer):
             source, finish = effect.token
+            if isinstance(effect.result, tuple) and effect.result and isinstance(effect.result[0], SplitIds):
+                self.cluster.invariants.after_grant(effect.result)
             result = answer_over_wire(effect.result)
             self.cluster.network.send_call(self.name, source, lambda: finish(result))
         elif isinstance(effect, Sync):
