@@ -17,14 +17,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 from bench.demo import Demo, await_true, pause
 from bench.kv_load import cpu_seconds
 
 from flaredb.cli.probe import Probe, ProbeFailed, status_json
-from flaredb.wire.pb import kvrpcpb_pb2
-from flaredb.wire.services import TIKV_METHODS
+from flaredb.wire.pb import kvrpcpb_pb2, pdpb_pb2
+from flaredb.wire.services import PD_METHODS, TIKV_METHODS
 
 FIGURES = ("gap", "thousand", "memory", "cpu")
 SETTLE_SECONDS_MAX = 60
@@ -61,9 +62,42 @@ class Cluster:
         if answer.HasField("region_error"):
             raise SystemExit(f"SplitRegion is refused: {answer.region_error}")
 
+    def split_by_pd(self, keys: list[bytes]) -> None:
+        """Split at all of these keys by PD's SplitRegions. Errors: SystemExit if it does not finish."""
+        with grpc.insecure_channel(self.pd_address) as channel:
+
+            def call(name: str, request: object, timeout: float) -> Any:
+                method = PD_METHODS[name]
+                return channel.unary_unary(
+                    method.path,
+                    request_serializer=method.request.SerializeToString,
+                    response_deserializer=method.response.FromString,
+                )(request, timeout=timeout)
+
+            members = call("GetMembers", pdpb_pb2.GetMembersRequest(), 5)
+            header = pdpb_pb2.RequestHeader(cluster_id=members.header.cluster_id)
+            request = pdpb_pb2.SplitRegionsRequest(header=header, split_keys=keys)
+            answer = call("SplitRegions", request, SETTLE_SECONDS_MAX)
+        if answer.finished_percentage != 100:
+            raise SystemExit(f"SplitRegions did {answer.finished_percentage} % in {SETTLE_SECONDS_MAX} s")
+
     def await_regions(self, count: int) -> None:
         """Until PD and every store have ``count`` regions and PD knows a leader of each."""
         await_true(lambda: self._has(count), SETTLE_SECONDS_MAX, f"{count} regions everywhere")
+
+    def await_still(self, seconds: float = 2.0) -> None:
+        """Until PD has moved no leader for a while."""
+        last: list[int] = []
+        changed = time.monotonic()
+
+        def is_still() -> bool:
+            nonlocal last, changed
+            leaders = [region.leader_store_id for region in self.probe.regions()]
+            if leaders != last:
+                last, changed = leaders, time.monotonic()
+            return time.monotonic() - changed > seconds
+
+        await_true(is_still, SETTLE_SECONDS_MAX, "leaders that stay")
 
     def _has(self, count: int) -> bool:
         try:
@@ -97,13 +131,12 @@ def gap(rounds: int, seconds: float) -> None:
             cluster.split([prefix.encode()])
             command = [sys.executable, "-m", "bench.official_load", "--pd", cluster.pd_address]
             command += ["--clients", str(CLIENTS), "--seconds", str(seconds), "--prefix", prefix]
-            load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            assert load.stdout is not None
-            load.stdout.readline()
-            pause(seconds / 2)
-            cluster.split([prefix.encode() + b"5"])
-            found = json.loads(load.stdout.readline())
-            load.wait()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+                assert load.stdout is not None
+                load.stdout.readline()
+                pause(seconds / 2)
+                cluster.split([prefix.encode() + b"5"])
+                found = json.loads(load.stdout.readline())
             print(
                 f"split under {CLIENTS} clients: {found['puts_per_s']:,} puts/s, {found['lost']} of "
                 f"{found['acknowledged']:,} lost, {len(found['errors'])} errors, longest gap "
@@ -112,25 +145,20 @@ def gap(rounds: int, seconds: float) -> None:
             print(*found["errors"], sep="\n", end="")
 
 
-def thousand() -> None:
+def thousand(count: int = 1_000) -> None:
     """See the module."""
-    keys = [b"s/%04d" % number for number in range(999)]
-    for per_call in (999, 100):
+    keys = [b"s/%04d" % number for number in range(count - 1)]
+    ways = (
+        ("one SplitRegions call to PD", lambda cluster: cluster.split_by_pd(keys)),
+        ("one SplitRegion call to the leader", lambda cluster: cluster.split(keys)),
+    )
+    for name, split in ways:
         with Demo("s,t") as demo:
             cluster = Cluster(demo)
             began = time.monotonic()
-            for at in range(0, len(keys), per_call):
-                cluster.split(keys[at : at + per_call])
-                await_true(lambda: _knows(cluster, keys[at : at + per_call]), SETTLE_SECONDS_MAX, "the split in PD")  # noqa: B023
+            split(cluster)
             cluster.await_regions(3 + len(keys))
-            took = time.monotonic() - began
-            print(f"1 region to 1,000, up to {per_call} keys a SplitRegion call: {took:.2f} s")
-
-
-def _knows(cluster: Cluster, keys: list[bytes]) -> bool:
-    """True once PD has a region with a leader behind the last of the keys."""
-    regions = cluster.probe.regions()
-    return any(region.meta.start_key == keys[-1] and region.leader_store_id for region in regions)
+            print(f"1 region to {count:,} by {name}: {time.monotonic() - began:.2f} s")
 
 
 def memory(seconds: float) -> None:
@@ -169,7 +197,7 @@ def _cpu_of(layout: str, seconds: float) -> dict[str, float]:
         spread(cluster, 1_000 if layout == "1,000 regions" else 10)
         if layout == "10 busy of 1,000 regions":
             add_idle(cluster)
-        pause(1)
+        cluster.await_still()
         cpu_before = cpu_seconds(demo.pids)
         pause(seconds)
         table = {"at rest: cores": (cpu_seconds(demo.pids) - cpu_before) / seconds}
@@ -177,6 +205,8 @@ def _cpu_of(layout: str, seconds: float) -> dict[str, float]:
             found = _load(cluster, mode, seconds)
             table[f"put, {mode}: CPU s/1,000"] = found["server_cpu_s_per_1000"]
             table[f"put, {mode}: 1,000 puts/s"] = found["ops_per_s"] / 1000
+            if found["errors"]:
+                print(f"{layout}, put, {mode}: {found['errors']} errors")
         return table
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bench.__main__ as all_figures
 import pytest
+from bench.demo import Demo
 from bench.routes import find_routes
 
-from bench import kv_load
+from bench import kv_load, split
 from flaredb.cli.cluster_plan import private_plan
 from flaredb.cli.ports import PortPicker
 from tests.integration.cluster import Cluster
@@ -92,3 +95,35 @@ def test_every_figure_is_printed(
     assert "flaredb demo ready" in out
     assert "put, batch, 16 in flight" in out
     assert out.count("raft core,") == 3
+
+
+@pytest.fixture
+def demos_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Demos that keep clear of the usual ports: another one may start at the same moment."""
+
+    def private_demo(split_keys: str) -> Demo:
+        data_dir = Path(tempfile.mkdtemp(dir=tmp_path))
+        private_plan(3, tuple(split_keys.split(",")), PortPicker()).save(data_dir)
+        return Demo(split_keys, str(data_dir))
+
+    monkeypatch.setattr(split, "Demo", private_demo)
+
+
+@pytest.mark.usefixtures("demos_of_their_own")
+def test_figures_of_splits_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "CLIENTS", 4)
+    split.gap(1, 1.0)
+    split.thousand(20)
+    out = capsys.readouterr().out
+    assert "puts/s, 0 of" in out
+    assert "0 errors, longest gap" in out
+    assert out.count("1 region to 20 by") == 2
+
+
+def test_regions_are_spread_over_the_keys_of_the_load(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"pd": cluster.pd_address, "stores": [{"status_address": s.ports.status_address} for s in cluster.stores]}
+    laid_out = split.Cluster(SimpleNamespace(facts=facts))  # type: ignore[arg-type]
+    laid_out.split([b"key-000000000100", b"key-000000000200"])
+    laid_out.await_regions(5)
+    line = load(cluster, capsys, "--mode", "batch", "--op", "put")
+    assert (line["errors"], line["ops_per_s"] > 0) == (0, True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flaredb.cli.cluster_plan import private_plan
+from flaredb.cli.cluster_plan import private_plan, private_ports
 from flaredb.cli.local_cluster import READY_DEADLINE_S, LocalCluster, StoreProcess
 from flaredb.cli.official_client import connected
 from flaredb.cli.ports import PortPicker
@@ -33,7 +33,8 @@ class Cluster:
         config: Mapping[str, Any] | None = None,
     ) -> None:
         """``config``: tables for every store's file, such as {"raftstore": {"raft-log-gc-threshold": 10}}."""
-        plan = private_plan(stores, tuple(split_keys), PortPicker())
+        self._picker = PortPicker()
+        plan = private_plan(stores, tuple(split_keys), self._picker)
         self._processes = Processes(directory)
         self._open = contextlib.ExitStack()
         self._local = LocalCluster(directory, plan, self._processes, config)
@@ -57,7 +58,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop every process politely; ``start`` brings them back on the same data."""
-        self._processes.stop([store.child for store in self.stores])
+        self._processes.stop([store.child for store in self.stores], at_once=True)
         self._processes.stop([self._local.pd])
 
     def stop_store(self, number: int) -> None:
@@ -73,6 +74,14 @@ class Cluster:
         store = self.store(number)
         store.child.start()
         self._local.learn_store(store, deadline_s)
+
+    def add_store(self) -> StoreProcess:
+        """Start one store more; returns when it serves."""
+        return self._local.add_store(private_ports(self._picker))
+
+    def number_of(self, store_id: int) -> int:
+        """The number of the store process with this id."""
+        return self._local.store_of(store_id).number
 
     def kill_pd(self) -> None:
         """SIGKILL PD."""

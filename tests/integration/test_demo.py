@@ -132,7 +132,19 @@ def test_tour_verifies_everything_and_ends_by_itself(tmp_path: Path) -> None:
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    for part in ("start", "load", "read back", "scan", "kill", "go on", "restart", "verify"):
-        assert f"  {part} " in ran.stdout
+    for part in (
+        "start",
+        "load",
+        "read back",
+        "scan",
+        "kill",
+        "go on",
+        "restart",
+        "grow",
+        "drain",
+        "compare",
+        "verify",
+    ):
+        assert f" {part} " in ran.stdout
     assert "nothing was lost when a leader's process was killed" in ran.stdout
     assert not list(tmp_path.iterdir())

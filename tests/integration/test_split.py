@@ -65,6 +65,11 @@ def bounds_on_store(cluster: Cluster, number: int, region_ids: list[int]) -> lis
     ]
 
 
+def regions_on_store(cluster: Cluster, number: int) -> list[int]:
+    """The ids of all regions that a store has, ascending."""
+    return sorted(status_json(cluster.store(number).ports.status_address, "/regions"))
+
+
 def assert_tiled(bounds: Bounds) -> None:
     assert bounds[0][1] == b""
     assert bounds[-1][2] == b""
@@ -78,6 +83,8 @@ def await_tiled_everywhere(cluster: Cluster, calls: Calls) -> Bounds:
     def stores_agree_with_pd() -> bool:
         ids = [region.id for region in calls.regions()]
         try:
+            if any(regions_on_store(cluster, store.number) != sorted(ids) for store in cluster.stores):
+                return False
             views = [bounds_on_store(cluster, store.number, ids) for store in cluster.stores]
         except ProbeFailed:
             return False
@@ -236,24 +243,66 @@ def test_restart_after_splits_brings_back_the_same_regions(cluster: Cluster, cal
         assert client.batch_get([b"u/1", b"u/9"]) == [(b"u/1", b"1"), (b"u/9", b"9")]
 
 
-def test_leader_killed_at_random_moments_of_splits(cluster: Cluster, calls: Calls) -> None:
-    """No acknowledged write is lost and the ranges tile, whenever the leader goes."""
-    rng = Random(7)
-    with Load(cluster.pd_address, b"x/") as load:
-        for number in range(5):
-            assert wait_until(lambda: len(load.acknowledged) > 20, SETTLE_DEADLINE_S)
-            key = b"x/%05d" % (10_000 * (number + 1))
-            leader = cluster.leader_number(key)
+def test_split_by_pd(cluster: Cluster, calls: Calls) -> None:
+    """PD cuts several regions at once, at the keys that are no borders yet."""
+    answer = calls.pd("SplitRegions", split_keys=[b"C", b"R", b"S", b"L"])
+    assert answer.finished_percentage == 100
+    starts = {start for _, start, _ in await_tiled_everywhere(cluster, calls)}
+    assert {b"C", b"L", b"R", b"S"} <= starts
+
+
+def test_all_stores_killed_during_a_split(cluster: Cluster, calls: Calls) -> None:
+    """The split happens whole or not at all; asked again after the restart, it happens."""
+    rng = Random(11)
+    for number in range(3):
+        key = b"w/%d" % number
+        with connected(cluster.pd_address) as client:
+            client.batch_put({b"w/%d/%d" % (number, row): b"v" for row in range(10)})
+        splitter = threading.Thread(target=split, args=(cluster, calls, key))
+        splitter.start()
+        splitter.join(rng.random() * 0.02)
+        for store in cluster.stores:
+            cluster.kill(store.number)
+        cluster.start()
+        splitter.join()
+    starts = [start for _, start, _ in await_tiled_everywhere(cluster, calls)]
+    assert {b"w/0", b"w/1", b"w/2"} <= set(starts)
+    with connected(cluster.pd_address) as client:
+        assert len(client.scan(b"w/", b"w0", 100)) == 30
+
+
+def kill_leaders_during_splits(cluster: Cluster, calls: Calls, count: int, prefix: bytes) -> None:
+    """Split ``count`` times under load, and kill the leader at a random moment of each; then look at everything."""
+    rng = Random(count)
+    with Load(cluster.pd_address, prefix) as load:
+        for number in range(count):
+            before = len(load.acknowledged)
+            assert wait_until(lambda: len(load.acknowledged) > before + 10, SETTLE_DEADLINE_S)  # noqa: B023
+            key = prefix + b"%05d" % (100_000 * (number + 1) // (count + 1))
+            leader = cluster.leader_number(key) or 1
             splitter = threading.Thread(target=split, args=(cluster, calls, key))
             splitter.start()
             # A split takes some milliseconds; the kill falls before, into or after it.
             splitter.join(rng.random() * 0.03)
-            cluster.kill(leader or 1)
+            cluster.kill(leader)
             splitter.join()
-            cluster.restart(leader or 1)
-    await_tiled_everywhere(cluster, calls)
-    assert len([start for _, start, _ in bounds_in_pd(calls) if start.startswith(b"x/")]) == 5
-    assert_all_present(cluster, b"x/", load.acknowledged)
+            cluster.restart(leader)
+    bounds = await_tiled_everywhere(cluster, calls)
+    assert len([start for _, start, _ in bounds if start.startswith(prefix)]) == count
+    assert_all_present(cluster, prefix, load.acknowledged)
+
+
+@pytest.mark.timeout(240)
+def test_leader_killed_at_random_moments_of_splits(cluster: Cluster, calls: Calls) -> None:
+    """No acknowledged write is lost and the ranges tile, whenever the leader goes."""
+    kill_leaders_during_splits(cluster, calls, 12, b"x/")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_leader_killed_at_random_moments_of_50_splits(tmp_path: Path) -> None:
+    with Cluster(tmp_path, split_keys=("L",)) as fresh, Calls(fresh.pd_address) as calls:
+        kill_leaders_during_splits(fresh, calls, 50, b"y/")
 
 
 # ------------------------------------------------ by size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -188,3 +189,53 @@ def test_a_shown_key_can_be_pasted_into_python(key: bytes) -> None:
 )
 def test_a_shown_range_says_where_it_is_open(start: bytes, end: bytes, shown: str) -> None:
     assert keys.format_range(start, end) == shown
+
+
+@given(some_keys)
+def test_a_key_can_be_written_in_each_notation(key: bytes) -> None:
+    for written in (keys.format_key(key), "hex:" + key.hex(), "b64:" + base64.b64encode(key).decode()):
+        assert keys.parse_key(written) == key
+    assert keys.parse_key_list(f"{keys.format_key(key)},hex:{key.hex()}, a") == (key, key, b"a")
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("", b""),
+        ("user/42", b"user/42"),
+        ("b", b"b"),
+        ("\u00e9", b"\xc3\xa9"),
+        ("\udcff", b"\xff"),  # how Python hands over an argument that is not UTF-8
+        ("b'a\\x00'", b"a\x00"),
+        ('b"it\'s"', b"it's"),
+        ("hex:00fF", b"\x00\xff"),
+        ("b64:AP8=", b"\x00\xff"),
+        ("b'hex:61'", b"hex:61"),
+    ],
+)
+def test_how_keys_are_written(written: str, key: bytes) -> None:
+    assert keys.parse_key(written) == key
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("hex:0", "pairs of hexadecimal digits"),
+        ("b64:AP8", "base64 with its padding"),
+        ("b'a", "Python bytes literal"),
+        ("b'a' + b'b'", "Python bytes literal"),
+        (r"b'\d'", "Python bytes literal"),
+        ("b'\u00e9'", "Python bytes literal"),
+    ],
+)
+def test_what_is_no_key_is_refused_in_words(written: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        keys.parse_key(written)
+
+
+def test_lists_of_keys() -> None:
+    assert keys.parse_key_list("a") == (b"a",)
+    assert keys.parse_key_list("b, hex:63 ,b'd,e'") == (b"b", b"c", b"d,e")
+    for wrong in ("", "a,", ",a", "a,,b", "b'a'x"):
+        with pytest.raises(ValueError, match=r"no list of keys|bytes literal"):
+            keys.parse_key_list(wrong)

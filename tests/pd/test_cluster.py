@@ -10,15 +10,18 @@ from flaredb.engine.memory import MemoryEngine
 from flaredb.model.cluster import NodeState, StoreMeta, StoreState, StoreStats
 from flaredb.model.ids import StoreId
 from flaredb.pd.cluster import Stores
-from flaredb.pd.config import PdConfig
+from flaredb.pd.live_settings import LiveSettings
 from flaredb.pd.messages import PdError, PdErrorKind
+from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.pd.state import PdState
 from flaredb.pd.version import NO_VERSION, Version, parse_version
 from tests.pd.helpers import WALL_MS, store
 
 
 def stores_with(*metas: StoreMeta) -> Stores:
-    stores = Stores(PdState(MemoryEngine()), PdConfig(), NO_VERSION)
+    state = PdState(MemoryEngine())
+    settings = LiveSettings(state, ScheduleConfig(), 3)
+    stores = Stores(state, settings, 20_000, NO_VERSION)
     for meta in metas:
         stores.put(meta)
     return stores

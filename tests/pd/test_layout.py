@@ -41,7 +41,6 @@ def test_configurations_that_cannot_work_are_refused() -> None:
         "empty key": PdConfig(initial_stores=3, split_keys=(b"", b"a")),
         "clients give up": PdConfig(hold_ms=2_000),
         "max_replicas = 0": PdConfig(max_replicas=0),
-        "store_disconnected_ms": PdConfig(max_store_down_time_ms=1),
     }.items():
         with pytest.raises(ConfigError, match=words):
             config.validate()

@@ -186,6 +186,70 @@ def test_messages_wait_while_an_earlier_ready_is_not_persisted() -> None:
     assert [m.msg_type for m in follower.take_messages()] == [M.MsgHeartbeatResponse]
 
 
+def quiet_follower() -> RawNode:
+    """Follower 2 of leader 1 in term 1, with two entries of which one is committed; it has waited three ticks."""
+    node = make_node(2, [1, 2, 3], log_of(1, 1), HardState(1, 1, 1), applied=1)
+    node.step(Message(M.MsgHeartbeat, 2, 1, 1, commit=1))
+    persist(node)
+    for _ in range(3):
+        node.tick()
+    return node
+
+
+def test_a_heartbeat_that_changes_nothing_is_heard_without_a_step() -> None:
+    node = quiet_follower()
+    assert node.hear_leader(1, 1, 1) == 1
+    assert (node.raft.election_elapsed, node.raft.ticks_since_leader) == (0, 0)
+    assert not node.has_ready()
+
+
+@pytest.mark.parametrize(
+    ("why", "heartbeat"),
+    [
+        ("another leader", (3, 1, 1)),
+        ("an older term", (1, 0, 1)),
+        ("a newer term", (1, 2, 1)),
+        ("the commit index moves", (1, 1, 2)),
+    ],
+)
+def test_a_heartbeat_that_says_more_is_to_be_stepped(why: str, heartbeat: tuple[int, int, int]) -> None:
+    node = quiet_follower()
+    assert node.hear_leader(*heartbeat) is None, why
+    assert node.raft.election_elapsed == 3, why
+
+
+def test_heartbeats_are_not_answered_before_what_came_first_is_persisted() -> None:
+    node = quiet_follower()
+    node.step(Message(M.MsgAppend, 2, 1, 1, 1, 2, [Entry(term=1, index=3)]))
+    rd = node.ready()
+    write(node, rd)
+    assert node.hear_leader(1, 1, 1) is None
+    node.on_persist_ready(rd.number)
+    assert node.hear_leader(1, 1, 1) == 1
+    newer = quiet_follower()
+    newer.step(Message(M.MsgHeartbeat, 2, 3, 2))
+    assert newer.hear_leader(3, 2, 0) is None, "the new term is not in a Ready yet"
+    assert leader().hear_leader(1, 1, 1) is None, "no follower"
+
+
+def test_an_answer_of_a_member_that_lacks_nothing_is_heard_without_a_step() -> None:
+    node = leader()
+    node.raft.prs.quorum_recently_active(1)
+    assert node.hear_follower(2, 1, 0)
+    assert node.raft.prs.progress[2].recent_active
+    assert not node.raft.prs.progress[3].recent_active
+    assert not node.has_ready()
+
+
+def test_answers_that_make_the_leader_do_something_are_to_be_stepped() -> None:
+    node = leader()
+    assert not node.hear_follower(9, 1, 0), "no member"
+    assert not node.hear_follower(2, 2, 0), "a newer term"
+    node.propose(b"", b"x")
+    assert not node.hear_follower(2, 1, 0), "it lacks an entry"
+    assert not quiet_follower().hear_follower(3, 1, 0), "no leader"
+
+
 def test_the_leaders_own_match_moves_only_when_persisted() -> None:
     node = leader()
     node.propose(b"", b"x")

@@ -14,7 +14,7 @@ from flaredb.model.region import Region
 from flaredb.wire.convert import region_from_pb, region_to_pb
 from flaredb.wire.pb import metapb_pb2 as metapb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
-from flaredb.wire.pd_convert import route_to_pb
+from flaredb.wire.pd_convert import fill_region_response, route_to_pb
 from flaredb.wire.services import PD_METHODS, Method
 
 
@@ -38,6 +38,9 @@ class FakePd:
         self.regions: list[Region] = []
         self.store_heartbeats: list[pdpb.StoreStats] = []
         self.region_heartbeats: list[pdpb.RegionHeartbeatRequest] = []
+        self.orders: list[pdpb.RegionHeartbeatResponse] = []
+        """Sent, each once, when the next region heartbeat comes."""
+
         self.refuse: dict[str, tuple[int, str]] = {}
         self.abort: dict[str, tuple[grpc.StatusCode, str]] = {}
         self.calls: Counter[str] = Counter()
@@ -134,6 +137,29 @@ class FakePd:
             else:
                 response.regions.append(route_to_pb(RegionRoute(region, region.peers[0])))
 
+    def GetRegionByID(self, request: Any, response: Any) -> Any:
+        for region in self.regions:
+            if region.id == request.region_id:
+                fill_region_response(response, RegionRoute(region, region.peers[0]))
+
+    def SplitRegions(self, request: Any, response: Any) -> Any:
+        response.finished_percentage = 100
+        response.regions_id.extend(range(500, 500 + len(request.split_keys)))
+
+    def SplitAndScatterRegions(self, request: Any, response: Any) -> Any:
+        response.split_finished_percentage, response.scatter_finished_percentage = 100, 40
+        response.regions_id.append(len(request.group))
+
+    def ScatterRegion(self, request: Any, response: Any) -> Any:
+        response.finished_percentage = 50
+        response.failed_regions_id.append(request.regions_id[-1])
+
+    def GetOperator(self, request: Any, response: Any) -> Any:
+        if request.region_id != 7:
+            return pdpb.REGION_NOT_FOUND, "no operator"
+        response.region_id, response.desc, response.status, response.kind = 7, b"balance-region", 4, b"region"
+        return None
+
     def StoreHeartbeat(self, request: Any, response: Any) -> Any:
         if request.stats.store_id not in self.stores:
             return pdpb.UNKNOWN, f"invalid store ID {request.stats.store_id}, not found"
@@ -156,3 +182,5 @@ class FakePd:
                 error_type, message = self.refuse["RegionHeartbeat"]
                 error = pdpb.Error(type=error_type, message=message)
                 yield pdpb.RegionHeartbeatResponse(header=pdpb.ResponseHeader(cluster_id=self.cluster_id, error=error))
+            while self.orders:
+                yield self.orders.pop(0)

@@ -22,9 +22,9 @@ CLUSTER = ClusterId(7_000)
 ONE, TWO = StoreId(1), StoreId(2)
 
 
-def snapshot_envelope(region_id: int = 10, to_store: StoreId = TWO, index: int = 25) -> RaftEnvelope:
-    metadata = SnapshotMetadata(ConfState([11, 12], [13]), index=index, term=6)
-    message = Message(MessageType.MsgSnapshot, to=12, from_=11, term=6, snapshot=Snapshot(b"the region", metadata))
+def snapshot_envelope(region_id: int = 10, to_store: StoreId = TWO, term: int = 6) -> RaftEnvelope:
+    metadata = SnapshotMetadata(ConfState([11, 12], [13]), index=25, term=6)
+    message = Message(MessageType.MsgSnapshot, to=12, from_=11, term=term, snapshot=Snapshot(b"the region", metadata))
     return RaftEnvelope(RegionId(region_id), PeerId(11), ONE, PeerId(12), to_store, 3, 4, message)
 
 

@@ -21,7 +21,8 @@ READY = (
     "write_ready_file(sys.argv[1], address='127.0.0.1:1', store_id=7)\n"
 )
 SERVES = READY + "print('serving', flush=True)\nsignal.pause()\n"
-STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVES
+IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+STUBBORN = "import signal\n" + IGNORES + SERVES
 FAILS = "import sys\nprint('line one')\nsys.exit('the disk is full')\n"
 SILENT = "import signal\nsignal.pause()\n"
 # A parent that starts a toy child, says its process id and waits to be killed.

@@ -16,6 +16,7 @@ from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
 from flaredb.server.loop import EXIT_INVARIANT_BROKEN, StoreLoop
 from flaredb.store.messages import (
+    CheckRegion,
     Effect,
     Fatal,
     HeartbeatsWanted,
@@ -26,6 +27,7 @@ from flaredb.store.messages import (
     ReportRegion,
     RequestsReceived,
     SendRaft,
+    SendSnapshot,
     StoreReached,
     Sync,
     SyncDone,
@@ -83,6 +85,18 @@ class FakeRim:
 
     def send_raft(self, to_store: StoreId, envelopes: list[Any]) -> None:
         self.left.append(("send", to_store))
+
+    def send_snapshot(self, order: SendSnapshot) -> None:
+        self.left.append(("snapshot", order.to_store))
+
+    def check_region(self, region_id: RegionId) -> None:
+        self.left.append(("check", region_id))
+
+    def ask_split(self, region: Region, count: int) -> None:
+        self.left.append(("ask split", count))
+
+    def report_split(self, regions: tuple[Region, ...]) -> None:
+        self.left.append(("report split", regions))
 
     def report_region(self, heartbeat: RegionHeartbeat) -> None:
         self.left.append(("report", heartbeat))
@@ -157,6 +171,7 @@ async def test_step_takes_a_bounded_number_of_inputs() -> None:
     rig = Rig(inputs_per_step=3)
     for number in range(8):
         rig.loop.submit(reached(number))
+    rig.loop.start()
     await eventually(lambda: len(rig.store.inputs) == 8)
     rig.loop.stop()
     assert [len(inputs) for _, inputs in rig.store.steps] == [3, 3, 2]
@@ -174,6 +189,7 @@ async def test_others_get_a_turn_between_the_steps_of_a_long_queue() -> None:
         )
         and []
     )  # type: ignore[assignment]
+    rig.loop.start()
     await eventually(lambda: len(steps_when_run) == 3)
     rig.loop.stop()
     assert steps_when_run == [1, 2, 3]
@@ -225,6 +241,8 @@ async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
     rig.store.answer = lambda inputs: [
         SendRaft(StoreId(2), []),
         Sync(4),
+        SendSnapshot(StoreId(2), None, None),  # type: ignore[arg-type]
+        CheckRegion(RegionId(7)),
         ReportRegion(HEARTBEAT),
         RefreshRoutes(),
         Note("leader changed"),
@@ -234,6 +252,8 @@ async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
     await turn()
     assert rig.rim.left == [
         ("send", 2),
+        ("snapshot", 2),
+        ("check", 7),
         ("report", HEARTBEAT),
         ("refresh", None),
         ("note", "leader changed"),
@@ -358,3 +378,14 @@ async def test_lone_call_does_not_wait(rig: Rig) -> None:
     rig.loop.submit(RequestsReceived([request]))
     await turn(2)
     assert len(rig.store.steps) == 1
+
+
+async def test_what_comes_before_the_start_waits_for_it() -> None:
+    """The peer port is open before the rest of the process is there to perform what a step asks for."""
+    rig = Rig()
+    rig.loop.submit(StoreReached(StoreId(2)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert rig.store.steps == []
+    rig.loop.start()
+    await eventually(lambda: rig.store.inputs == [StoreReached(StoreId(2))])

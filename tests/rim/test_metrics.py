@@ -89,6 +89,9 @@ def test_a_store_is_told_under_the_names_of_tikv() -> None:
     add(counters.channel_full, "unary")
     add(counters.pd_heartbeats, "send", 4)
     counters.unreached[2] = 11
+    counters.snapshots.sent, counters.snapshots.bytes_received = 12, 13
+    counters.snapshots.send_seconds.observe(0.5)
+    counters.snapshot_traffic = {"sending": 1, "receiving": 2, "applying": 3}
     counters.append_log.observe(0.001)
     counters.count_pd_call("AllocID", 0.1)
     counters.count_pd_call("StoreHeartbeat", 0.1)
@@ -104,6 +107,10 @@ def test_a_store_is_told_under_the_names_of_tikv() -> None:
         ("tikv_raftstore_append_log_duration_seconds_count", {}, 1),
         ("tikv_raftstore_raft_sent_message_total", {"status": "accept", "type": "append"}, 7),
         ("tikv_raftstore_raft_sent_message_total", {"status": "drop", "type": "any"}, 8),
+        ("flaredb_snapshots_total", {"outcome": "sent"}, 12),
+        ("tikv_snapshot_limit_transport_bytes_total", {"type": "recv"}, 13),
+        ("tikv_server_snapshot_duration_seconds_count", {"type": "send"}, 1),
+        ("tikv_raftstore_snapshot_traffic_total", {"type": "applying"}, 3),
         ("tikv_channel_full_total", {"type": "unary"}, 1),
         ("tikv_server_report_failure_msg_total", {"store_id": "2", "type": "unreachable"}, 11),
         ("tikv_pd_request_duration_seconds_count", {"type": "alloc_id"}, 1),

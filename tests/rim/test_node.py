@@ -153,6 +153,17 @@ async def test_disk_wins_over_pd_at_the_next_start(tmp_path: Path, pd: FakePd) -
     assert pd.calls["AllocID"] == allocated
 
 
+async def test_what_a_kill_left_of_snapshots_is_swept_at_the_start(tmp_path: Path, pd: FakePd) -> None:
+    snapshots = tmp_path / "store" / "snap"
+    snapshots.mkdir(parents=True)
+    for name in ("10-25-00000000.tmp", "10-24-00000000.snap"):
+        (snapshots / name).write_bytes(b"half a snapsh")
+    async with running(settings_for(tmp_path, pd)) as node:
+        assert list(snapshots.iterdir()) == []
+        node.measure()
+        assert node.counters.snapshot_traffic == {"sending": 0, "receiving": 0, "applying": 0}
+
+
 async def test_pd_is_told_of_the_store_and_its_regions(tmp_path: Path, pd: FakePd) -> None:
     async with running(settings_for(tmp_path, pd)) as node:
         await eventually(lambda: pd.store_heartbeats and len(pd.region_heartbeats) >= 2)

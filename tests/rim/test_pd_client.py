@@ -9,6 +9,7 @@ import pytest
 
 from flaredb.model.cluster import NodeState, RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
+from flaredb.model.orders import RegionOrder, TransferLeader
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.rpc.channels import address_of_url
 from flaredb.rpc.pd import (
@@ -20,10 +21,14 @@ from flaredb.rpc.pd import (
     PdRefused,
     PdStoreTombstone,
     PdUnavailable,
+    RegionOperator,
+    RegionsScattered,
+    RegionsSplit,
     SplitIds,
 )
 from flaredb.rpc.pd_heartbeats import HeartbeatStream
 from flaredb.wire.pb import pdpb_pb2 as pdpb
+from flaredb.wire.pd_orders import order_to_pb
 from tests.rim.fake_pd import FakePd, eventually
 
 TIMES = PdClientTimes(
@@ -300,3 +305,40 @@ async def test_stop_without_pd(client: PdClient, pd: FakePd) -> None:
     await pd.stop()
     async with asyncio.timeout(5):
         await client.close()
+
+
+# ---------------------------------------------------------------- splits, moves, orders
+
+
+async def test_a_region_is_found_by_its_id_or_is_none(client: PdClient, pd: FakePd) -> None:
+    pd.regions = [region(10)]
+    route = await client.get_region_by_id(RegionId(10))
+    assert route is not None
+    assert (route.region, route.leader) == (region(10), region(10).peers[0])
+    assert await client.get_region_by_id(RegionId(11)) is None
+
+
+async def test_splits_and_moves_that_are_asked_for(client: PdClient) -> None:
+    assert await client.split_regions([b"g", b"m"]) == RegionsSplit(100, (RegionId(500), RegionId(501)))
+    assert await client.split_regions([b"g"], scatter_group="abc") == RegionsSplit(100, (RegionId(3),), 40)
+    assert await client.scatter_regions([RegionId(7), RegionId(8)]) == RegionsScattered(50, (RegionId(8),))
+    assert await client.get_operator(RegionId(7)) == RegionOperator(RegionId(7), "balance-region", "running", "region")
+    assert await client.get_operator(RegionId(8)) is None
+
+
+async def test_orders_come_back_on_the_heartbeat_stream(
+    client: PdClient, pd: FakePd, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be carried out is said once a kind, and does not hold up the rest."""
+    transfer = RegionOrder(RegionId(10), INITIAL_EPOCH, region(10).peers[0], TransferLeader((region(20).peers[0],)))
+    merge = pdpb.RegionHeartbeatResponse(region_id=10, merge=pdpb.Merge())
+    strange = pdpb.RegionHeartbeatResponse(region_id=10, split_region=pdpb.SplitRegion(policy=9))  # type: ignore[arg-type]
+    pd.orders = [pdpb.RegionHeartbeatResponse(), merge, strange, merge, order_to_pb(transfer)]
+    orders: list[RegionOrder] = []
+    client.heartbeats.start(lambda: None, orders.append)
+    client.heartbeats.send(heartbeat(10, 1))
+    await eventually(lambda: orders)
+    assert orders == [transfer]
+    assert client.heartbeats.orders == 4
+    reasons = [vars(record)["fields"]["reason"] for record in caplog.records if "does not carry out" in record.message]
+    assert reasons == ["merge", "9 is not a valid SplitPolicy"]

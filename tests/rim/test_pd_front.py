@@ -114,17 +114,18 @@ async def test_the_pages_that_tools_read(pd: PdRig) -> None:
     status, metrics = await get(pd.port, "/metrics")
     assert status == 200
     assert 'pd_cluster_status{type="region_count"} 2' in metrics
+    assert 'flaredb_pd_orders_total{outcome="sent"} 0' in metrics
 
 
 async def test_pages_that_do_not_exist_are_refused_in_words(pd: PdRig) -> None:
     for path, method, expected, words in [
-        ("/pd/api/v1/schedulers", "GET", 404, "/pd/api/v1/stores"),
+        ("/pd/api/v1/hotspot", "GET", 404, "/pd/api/v1/stores"),
         ("/pd/api/v1/store/7", "GET", 404, "store 7 does not exist"),
         ("/pd/api/v1/store/x", "GET", 400, "write a number"),
         ("/pd/api/v1/stores?state=9", "GET", 400, "Tombstone"),
         ("/pd/api/v1/region/key/6?format=hex", "GET", 400, "hexadecimal"),
         ("/pd/api/v1/region/key/a", "GET", 404, "no region is known"),
-        ("/pd/api/v1/stores", "POST", 405, "read only"),
+        ("/pd/api/v1/stores", "POST", 405, "use GET"),
     ]:
         status, body = await get(pd.port, path, method)
         assert (status, words in body) == (expected, True), (path, body)

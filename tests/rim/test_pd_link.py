@@ -10,14 +10,24 @@ import pytest
 
 from flaredb.model.cluster import RegionHeartbeat, SplitIds, StoreMeta, StoreState, StoreStats
 from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.model.orders import RegionOrder, TransferLeader
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.rpc.pd import PdClient, PdClientTimes, PdRefused, PdStoreTombstone, PdUnavailable
 from flaredb.server import pd_link as pd_link_module
 from flaredb.server.pd_link import PdLink
 from flaredb.server.store_addresses import StoreAddresses
-from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned, SplitIdsGranted
+from flaredb.store.messages import (
+    HeartbeatsWanted,
+    Input,
+    OrderReceived,
+    RegionChecked,
+    RegionsListed,
+    RoutesLearned,
+    SplitIdsGranted,
+)
 from flaredb.wire.convert import store_to_pb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
+from flaredb.wire.pd_orders import order_to_pb
 from tests.rim.fake_pd import FakePd, eventually
 
 TIMES = PdClientTimes(
@@ -38,7 +48,12 @@ class Store:
     def __init__(self, client: PdClient, **options: Any) -> None:
         self.inputs: list[Input] = []
         self.stats = StoreStats(STORE.id, capacity_bytes=123)
-        options = {"has_regions": False, "store_heartbeat_ms": 20, "routes_refresh_ms_min": 5} | options
+        options = {
+            "has_regions": False,
+            "store_heartbeat_ms": 20,
+            "routes_refresh_ms_min": 5,
+            "routes_interval_ms": 20,
+        } | options
         self.link = PdLink(client, STORE, lambda: self.stats, self.inputs.append, **options)
 
     def told(self, kind: type[AnInput]) -> list[AnInput]:
@@ -310,6 +325,45 @@ async def test_results_of_a_split_are_reported(client: PdClient, pd: FakePd) -> 
     pd.refuse["ReportBatchSplit"] = (pdpb.UNKNOWN, "not now")
     store.link.report_split(results)
     await eventually(lambda: pd.calls["ReportBatchSplit"] == 2)
+    await store.link.stop()
+
+
+async def test_a_region_that_pd_is_asked_for_comes_back_as_an_input(client: PdClient, pd: FakePd) -> None:
+    """No answer at all while PD is away: the core asks again."""
+    store = Store(client)
+    pd.regions = [region(7, b"", b"", 1, 2)]
+    for region_id in (7, 8):
+        store.link.check_region(RegionId(region_id))
+    await eventually(lambda: len(store.told(RegionChecked)) == 2)
+    found = {checked.region_id: checked.region for checked in store.told(RegionChecked)}
+    assert found == {7: pd.regions[0], 8: None}
+    await pd.stop()
+    store.link.check_region(RegionId(7))
+    await eventually(lambda: not store.link.questions)
+    assert len(store.told(RegionChecked)) == 2
+    await store.link.stop()
+
+
+async def test_orders_are_inputs(client: PdClient, pd: FakePd) -> None:
+    whole = region(7, b"", b"", 1, 2)
+    order = RegionOrder(whole.id, whole.epoch, whole.peers[0], TransferLeader((whole.peers[1],)))
+    pd.bootstrapped, pd.regions, pd.orders = True, [whole], [order_to_pb(order)]
+    store = Store(client)
+    await store.link.start()
+    store.link.report(RegionHeartbeat(whole, whole.peers[0], 6))
+    await eventually(lambda: store.told(OrderReceived) == [OrderReceived(order)])
+    await store.link.stop()
+
+
+async def test_a_store_heartbeat_can_be_sent_before_it_is_due(client: PdClient, pd: FakePd) -> None:
+    pd.bootstrapped = True
+    store = Store(client, store_heartbeat_ms=60_000)
+    await store.link.start()
+    await eventually(lambda: pd.store_heartbeats)
+    store.stats = replace(store.stats, is_stopping=True)
+    store.link.beat_soon()
+    await eventually(lambda: pd.store_heartbeats[-1].is_stopping)
+    assert len(pd.store_heartbeats) == 2
     await store.link.stop()
 
 

@@ -77,7 +77,7 @@ async def test_a_wrong_cluster_id_ends_every_stream(pd: PdRig) -> None:
 
 
 async def test_what_is_not_built_says_so_by_name(pd: PdRig) -> None:
-    for name in ("ScatterRegion", "SplitRegions", "AskSplit", "GetOperator"):
+    for name in ("AskSplit", "SetExternalTimestamp"):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await pd.raw(name)
         assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -17,6 +17,7 @@ from flaredb.engine.rocks import open_rocks
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
 from flaredb.model.keys import region_state_key
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
+from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.pd.state import IDENT_KEY
 from flaredb.server.pd_node import _core_config
 from flaredb.server.settings import load_pd_settings
@@ -121,6 +122,12 @@ def test_log_format_is_obeyed(tmp_path: Path) -> None:
     assert any("PD is serving" in json.loads(line).values() for line in lines)
 
 
-def test_down_time_of_a_store_reaches_pd() -> None:
-    settings = load_pd_settings(None, {"schedule": {"max-store-down-time": "7m"}})
-    assert _core_config(settings).max_store_down_time_ms == 420_000
+def test_settings_of_scheduling_reach_pd() -> None:
+    table = {
+        "schedule": {"max-store-down-time": "7m", "store-limit": 600, "low-space-ratio": 0.5},
+        "replication": {"location-labels": ["zone", "host"]},
+    }
+    schedule = _core_config(load_pd_settings(None, table)).schedule
+    assert (schedule.max_store_down_time_ms, schedule.store_limit, schedule.low_space_ratio) == (420_000, 600, 0.5)
+    assert schedule.location_labels == ("zone", "host")
+    assert _core_config(load_pd_settings(None, {})).schedule == ScheduleConfig()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flaredb.model.errors import ConfigError
 from flaredb.server import toml_file, toml_text, units
+from flaredb.server.profiles import PROFILES
 from flaredb.server.settings import (
     PdSettings,
     StoreSettings,
@@ -19,6 +20,8 @@ from flaredb.server.settings import (
     load_store_settings,
     parse_key,
 )
+from flaredb.server.snapshot_limits import SnapshotLimits
+from flaredb.server.store_snapshots import snapshot_limits
 from flaredb.store.config import StoreConfig
 
 
@@ -86,6 +89,14 @@ def test_defaults_are_tikvs_and_pds() -> None:
     assert raftstore.raft_log_gc_threshold == StoreConfig().log_gc_threshold == 1_024
     assert raftstore.max_waiting_requests == StoreConfig().requests_max
     assert raftstore.max_waiting_writes_size_bytes == StoreConfig().write_bytes_max
+    assert raftstore.raft_log_gc_count_limit == StoreConfig().log_count_max
+    assert raftstore.raft_log_gc_size_limit_bytes == StoreConfig().log_size_bytes_max
+    assert raftstore.abnormal_leader_missing_duration_ms == StoreConfig().leader_missing_ms
+    assert store.server.concurrent_send_snap_limit == StoreConfig().snapshots_sending_max
+    limits = SnapshotLimits()
+    assert snapshot_limits(store) == limits
+    assert (limits.sending_max, limits.receiving_max, limits.bytes_per_second) == (3, 3, 100 << 20)
+    assert store.server.graceful_shutdown_timeout_ms == 20_000
     assert raftstore.raft_base_tick_interval_ms == 1_000
     assert (raftstore.raft_heartbeat_ticks, raftstore.raft_election_timeout_ticks) == (2, 10)
     assert (raftstore.election_timeout_ticks_min, raftstore.election_timeout_ticks_max) == (10, 20)
@@ -101,6 +112,9 @@ STORE_FILE = """
 [server]
 addr = "127.0.0.1:4000"
 labels = { zone = "east", host = "h1" }
+snap-io-max-bytes-per-sec = "10MiB"
+concurrent-send-snap-limit = 7
+graceful-shutdown-timeout = "5s"
 [storage]
 data-dir = "/var/lib/flaredb"
 max-key-size = "4KiB"
@@ -124,6 +138,8 @@ def test_store_file_is_read_and_flags_win(tmp_path: Path) -> None:
     assert settings.server.status_addr == "127.0.0.1:4001"
     assert settings.peer_addr == "127.0.0.1:4010"
     assert settings.server.labels == {"zone": "east", "host": "h1"}
+    assert (snapshot_limits(settings).bytes_per_second, snapshot_limits(settings).sending_max) == (10 << 20, 7)
+    assert settings.server.graceful_shutdown_timeout_ms == 5_000
     assert settings.storage.max_key_size_bytes == 4_096
     assert settings.pd_addresses == ("10.0.0.1:2379", "10.0.0.2:2379")
     assert settings.raftstore.raft_base_tick_interval_ms == 50
@@ -218,6 +234,12 @@ REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         "no room to randomise",
         {"raftstore": {"raft-min-election-timeout-ticks": 12, "raft-max-election-timeout-ticks": 12}},
         "must be greater than the shortest timeout of 12 ticks",
+    ),
+    ("a log dropped before it is compacted", {"raftstore": {"raft-log-gc-count-limit": 1024}}, "need snapshots"),
+    (
+        "PD asked before an election can end",
+        {"raftstore": {"abnormal-leader-missing-duration": "20s"}},
+        "longest election timeout of 20000 ms",
     ),
     ("no PD", {"pd": {"endpoints": []}}, "name at least one PD"),
     ("TLS", {"pd": {"endpoints": ["https://127.0.0.1:2379"]}}, "TLS is not supported yet"),
@@ -325,3 +347,36 @@ def test_split_sizes_follow_the_split_size_unless_named() -> None:
 def test_split_sizes_that_contradict_each_other_are_refused(table: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load_store_settings(None, {"coprocessor": table})
+
+
+def test_the_tikv_profile_has_tikvs_numbers() -> None:
+    settings = load_store_settings(None, {"profile": "tikv"})
+    coprocessor, raftstore = settings.coprocessor, settings.raftstore
+    assert (coprocessor.region_split_size_bytes, coprocessor.max_size_bytes) == (256 * 2**20, 384 * 2**20)
+    assert (coprocessor.split_keys, coprocessor.max_keys) == (2_560_000, 3_840_000)
+    assert raftstore.split_region_check_tick_interval_ms == 10_000
+    assert raftstore.raft_log_gc_threshold == 50
+    assert settings.profile == "tikv"
+    assert load_store_settings(None, {}).coprocessor.region_split_size_bytes == 32 * 2**20
+
+
+def test_file_and_flags_win_over_the_profile(tmp_path: Path) -> None:
+    path = tmp_path / "store.toml"
+    path.write_text('profile = "tikv"\n[coprocessor]\nregion-split-size = "128MiB"\n')
+    settings = load_store_settings(path, {"coprocessor": {"region-max-size": "200MiB"}})
+    assert settings.coprocessor.region_split_size_bytes == 128 * 2**20
+    assert settings.coprocessor.max_size_bytes == 200 * 2**20
+    assert settings.coprocessor.split_keys == 2_560_000, "what nobody names is the profile's"
+    assert load_store_settings(path, {"profile": "default"}).coprocessor.split_keys == 1_280_000
+
+
+def test_every_profile_is_valid() -> None:
+    for name in PROFILES:
+        load_store_settings(None, {"profile": name})
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean tikv"):
+        load_store_settings(None, {"profile": "tikb"})
+    with pytest.raises(ConfigError, match="there are: default, tikv"):
+        load_store_settings(None, {"profile": "production"})

@@ -106,3 +106,25 @@ def test_any_flipped_bit_and_any_cut_is_noticed(files: DiskSnapshotFiles) -> Non
     path.write_bytes(whole)
     assert list(SnapshotFile(path).chunks()) == small
     assert whole.startswith(MAGIC)
+
+
+def test_a_file_that_vanished_is_corruption_to_its_reader(files: DiskSnapshotFiles) -> None:
+    file = write(files)
+    (files.directory / file.name).unlink()
+    with pytest.raises(StateCorrupted, match="cannot be read"):
+        list(file.chunks())
+
+
+def test_a_file_that_cannot_be_deleted_is_left_to_the_sweep(
+    files: DiskSnapshotFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = write(files).name
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fail)
+        files.discard(name)
+    assert "cannot be deleted now" in caplog.text
+    assert files.sweep(set()) == [name]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import threading
 import zlib
 from collections.abc import AsyncIterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ import uvloop
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.limits import MIB
 from flaredb.server.frame_stream import FrameStream
+from flaredb.server.snapshot_files import DiskSnapshotFiles
 from flaredb.server.snapshot_limits import Pace, SnapshotLimits
 from flaredb.store.messages import SnapshotSent
 from flaredb.wire.frames import FrameError
 from flaredb.wire.peer_stream import FrameKind, Hello, encode_frame
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshot_stream import SnapshotHead, SnapshotTotals, encode_chunk_head, encode_end
 from tests.rim.fake_pd import eventually
 from tests.rim.snapshot_rig import CLUSTER, ONE, TWO, SnapshotRig, Source, snapshot_envelope, snapshot_rig
@@ -94,6 +98,16 @@ async def test_the_cores_refusal_reaches_the_senders_log(rig: SnapshotRig, caplo
     assert rig.on_disk() == []
     assert rig.got.refused == 1
     assert "refused: region 10 overlaps region 9" in str([record.__dict__ for record in caplog.records])
+
+
+async def test_a_snapshot_of_an_unreadable_region_is_refused_not_fatal(rig: SnapshotRig) -> None:
+    def refusal(_envelope: Any) -> str:
+        raise StateCorrupted("Region record has version b'?'")
+
+    rig.refusal = refusal
+    rig.send(Source(CHUNKS))
+    await eventually(lambda: rig.outcomes)
+    assert (rig.outcomes, rig.got.refused) == ([False], 1)
 
 
 async def test_a_full_disk_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
@@ -184,6 +198,51 @@ async def test_too_slow_a_snapshot_is_given_up_by_both(tmp_path: Path) -> None:
         assert (rig.outcomes, source.closed, rig.on_disk()) == ([False], 1, [])
 
 
+async def test_a_sender_that_hangs_does_not_hold_its_place(tmp_path: Path) -> None:
+    gate = threading.Event()
+    async with snapshot_rig(tmp_path, SnapshotLimits(stall_timeout_ms=200)) as rig:
+        rig.send(Source(CHUNKS, {0: gate.wait}))
+        await eventually(lambda: rig.got.receive_failed == 1)
+        assert rig.receiver.count == 0
+        gate.set()
+        await eventually(lambda: rig.outcomes == [False])
+
+
+async def test_a_receiver_that_hangs_does_not_hold_the_senders_place(rig: SnapshotRig, tmp_path: Path) -> None:
+    async def welcome_then_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(FrameKind.WELCOME))
+        await reader.readuntil(b"the region")
+        writer.write(encode_frame(FrameKind.SNAPSHOT_GO_AHEAD))
+        await hung.wait()
+        writer.close()
+
+    hung = asyncio.Event()
+    server = await asyncio.start_server(welcome_then_nothing, "127.0.0.1", 0, limit=1024)
+    async with snapshot_rig(tmp_path / "other", SnapshotLimits(stall_timeout_ms=200)) as sending:
+        sending.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        source = sending.send(Source([b"x" * MIB] * 60))
+        await eventually(lambda: sending.outcomes == [False])
+        assert (source.closed, sending.sender.count) == (1, 0)
+    hung.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_new_leaders_snapshot_takes_the_place_of_the_old_ones(rig: SnapshotRig) -> None:
+    gate = threading.Event()
+    rig.send(Source(CHUNKS, {100: gate.wait}))
+    await eventually(lambda: rig.receiver.count == 1)
+    rig.send(Source(CHUNKS), snapshot_envelope(term=6))
+    await eventually(lambda: rig.outcomes == [False])
+    rig.send(Source(CHUNKS), snapshot_envelope(term=7))
+    await eventually(lambda: rig.received)
+    gate.set()
+    await eventually(lambda: len(rig.outcomes) == 3)
+    assert sorted(rig.outcomes) == [False, False, True]
+    assert [received.envelope.message.term for received in rig.received] == [7]
+    assert rig.on_disk() == [rig.received[0].file.name]
+
+
 async def test_a_store_that_is_not_there_is_an_answer_too(rig: SnapshotRig) -> None:
     await rig.server.stop()
     source = rig.send(Source(CHUNKS))
@@ -223,6 +282,44 @@ async def test_the_source_is_read_only_a_little_ahead_of_the_network(rig: Snapsh
     gate.set()
     await eventually(lambda: rig.outcomes)
     assert rig.outcomes == [True]
+
+
+def _receive_until_killed(directory: Path, pipe: Connection) -> None:
+    async def run() -> None:
+        async with snapshot_rig(directory) as rig:
+            pipe.send(rig.server.port)
+            await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+async def test_a_receiver_killed_in_the_middle_leaves_only_what_the_next_start_sweeps(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_receive_until_killed, args=(tmp_path / "two", theirs), daemon=True)
+    process.start()
+    gate = threading.Event()
+    try:
+        async with snapshot_rig(tmp_path / "one") as rig:
+            port = await asyncio.get_running_loop().run_in_executor(None, ours.recv)
+            rig.address = f"127.0.0.1:{port}"
+            source = rig.send(Source([b"x" * MIB] * 9, {5: gate.wait}))
+            snapshots = tmp_path / "two" / "snap"
+            await eventually(lambda: [path for path in snapshots.iterdir() if path.stat().st_size > 2 * MIB])
+            process.kill()
+            gate.set()
+            await eventually(lambda: rig.outcomes)
+            assert (rig.outcomes, source.closed) == ([False], 1)
+            assert [path.suffix for path in snapshots.iterdir()] == [".tmp"]
+            DiskSnapshotFiles(snapshots).sweep(set())
+            assert list(snapshots.iterdir()) == []
+    finally:
+        gate.set()
+        process.kill()
+        process.join()
+        ours.close()
+        theirs.close()
+        process.close()
 
 
 def test_the_pace_lets_a_burst_through_and_then_keeps_the_rate() -> None:

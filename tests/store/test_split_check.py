@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaredb.engine.memory import MemoryEngine
-from flaredb.model.commands import DATA_CFS
+from flaredb.model.commands import DATA_CFS, DELETE, DELETE_RANGE, PUT, Operation, Write
 from flaredb.model.errors import ConfigError
 from flaredb.model.ids import StoreId
 from flaredb.model.region import Region
@@ -197,6 +197,48 @@ def test_overwriting_the_same_keys_splits_nothing() -> None:
     assert cluster.regions_of(1) == [WHOLE]
     leader = cluster.await_leader(1)
     assert leader.store.peers[WHOLE.id].approximate_size_bytes <= SMALL.region_max_size_bytes
+
+
+def test_overwrites_and_deletes_are_estimated_by_looking_some_of_them_up() -> None:
+    """No row is counted: the sizes stay below what would have them read."""
+    roomy = replace(SMALL, region_split_size_bytes=10**6, region_max_size_bytes=10**6, region_max_keys=10**6)
+    cluster = Cluster([WHOLE], config=roomy)
+    node = cluster.await_leader(1)
+    peer = node.store.peers[WHOLE.id]
+
+    def write(*operations: Operation) -> None:
+        size_bytes = sum(len(operation[2]) + 94 for operation in operations)
+        assert cluster.call(node, WHOLE, Write(list(operations), size_bytes)) is None
+
+    keys = [b"%06d" % number for number in range(1000)]
+    for _ in range(4):
+        write(*((PUT, 0, key, b"v" * 94) for key in keys))
+    assert 95_000 <= peer.approximate_size_bytes <= 110_000
+    assert 950 <= peer.approximate_keys <= 1_100
+    write(*((DELETE, 0, key) for key in keys[:500]))
+    assert 43_000 <= peer.approximate_size_bytes <= 60_000
+    assert 430 <= peer.approximate_keys <= 600
+
+
+def test_large_values_are_looked_up_one_by_one() -> None:
+    roomy = replace(SMALL, region_split_size_bytes=10**8, region_max_size_bytes=10**8)
+    cluster = Cluster([WHOLE], config=roomy)
+    for _ in range(5):
+        cluster.put(WHOLE, b"large", b"v" * 100_000)
+    peer = cluster.await_leader(1).store.peers[WHOLE.id]
+    assert (peer.approximate_size_bytes, peer.approximate_keys) == (100_005, 1)
+
+
+def test_rows_are_counted_again_after_a_range_was_deleted() -> None:
+    cluster = Cluster([WHOLE], config=SMALL)
+    fill(cluster, [b"%06d" % number for number in range(12)])
+    node = cluster.await_leader(1)
+    assert cluster.call(node, WHOLE, Write([(DELETE_RANGE, 0, b"000002", b"000012")], 12)) is None
+    peer = node.store.peers[WHOLE.id]
+    assert peer.approximate_size_bytes == 1200
+    cluster.run_until(lambda: peer.approximate_size_bytes == 200)
+    assert (peer.approximate_keys, peer.is_miscounted) == (2, False)
+    assert cluster.regions_of(1) == [WHOLE]
 
 
 def test_a_giant_key_is_not_read_again_and_again() -> None:

@@ -80,8 +80,18 @@ def new_plan(store_count: int, split_keys: tuple[str, ...], picker: PortPicker, 
 
 def private_plan(store_count: int, split_keys: tuple[str, ...], picker: PortPicker) -> ClusterPlan:
     """A plan that keeps clear of the usual ports, so that many clusters can run side by side."""
-    stores = tuple(StorePorts(picker.pick(), picker.pick(), picker.pick()) for _ in range(store_count))
+    stores = tuple(private_ports(picker) for _ in range(store_count))
     return ClusterPlan(picker.pick(), stores, split_keys)
+
+
+def private_ports(picker: PortPicker) -> StorePorts:
+    """Ports of one more store that keep clear of the usual ones."""
+    return StorePorts(picker.pick(), picker.pick(), picker.pick())
+
+
+def next_ports(plan: ClusterPlan, picker: PortPicker) -> StorePorts:
+    """Ports of one more store of this cluster: the usual ones as far as they are free."""
+    return _store_ports(len(plan.stores), picker)
 
 
 def renewed_plan(before: ClusterPlan, store_count: int, picker: PortPicker, pd_port: int = 0) -> ClusterPlan:

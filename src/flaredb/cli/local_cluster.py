@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,19 +51,42 @@ class LocalCluster:
         """``store_tables``: configuration of every store, over the quick elections that such a cluster has."""
         self.plan = plan
         self.directory = directory
+        self._processes = processes
+        self._common_tables = merge(QUICK_STORE, store_tables or {})
         self.pd = processes.add_flaredb("pd", ["pd", "--config", str(self._write("pd.toml", self._pd_tables()))])
         self.stores: list[StoreProcess] = []
-        for number, ports in enumerate(plan.stores, start=1):
-            tables = merge(merge(QUICK_STORE, store_tables or {}), self._store_tables(number, ports))
-            config = self._write(f"store-{number}.toml", tables)
-            child = processes.add_flaredb(f"store-{number}", ["server", "--config", str(config)])
-            self.stores.append(StoreProcess(number, ports, child))
+        for ports in plan.stores:
+            self._make_store(ports)
 
     def start(self) -> None:
         """Start every process; none is waited for."""
         self.pd.start()
         for store in self.stores:
             store.child.start()
+
+    def add_store(self, ports: StorePorts, deadline_s: float = READY_DEADLINE_S) -> StoreProcess:
+        """Start one store more in a running cluster; returns when it serves. PD fills it.
+
+        Errors: ChildFailed as Child.wait_ready.
+        """
+        self.plan = replace(self.plan, stores=(*self.plan.stores, ports))
+        store = self._make_store(ports)
+        store.child.start()
+        self.learn_store(store, deadline_s)
+        return store
+
+    def stop_store(self, store: StoreProcess) -> None:
+        """Stop one store politely; it stays in the plan."""
+        self._processes.stop([store.child])
+
+    def _make_store(self, ports: StorePorts) -> StoreProcess:
+        number = len(self.stores) + 1
+        tables = merge(self._common_tables, self._store_tables(number, ports))
+        config = self._write(f"store-{number}.toml", tables)
+        child = self._processes.add_flaredb(f"store-{number}", ["server", "--config", str(config)])
+        store = StoreProcess(number, ports, child)
+        self.stores.append(store)
+        return store
 
     def wait_serving(self, deadline_s: float = READY_DEADLINE_S) -> list[RegionView]:
         """The regions, as soon as all processes serve and every region has accepted a write.

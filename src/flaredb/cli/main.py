@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from flaredb import __version__
+from flaredb.cli.ctl.command import ctl
 from flaredb.cli.demo_command import demo
 from flaredb.cli.pd_command import pd
 from flaredb.cli.server_command import server
@@ -31,8 +32,8 @@ EXIT_USAGE = 2
 def cli(context: click.Context) -> None:
     """FlareDB: a replicated key-value store that speaks TiKV's protocol.
 
-    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb sim`
-    tests whole clusters under faults.
+    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb ctl`
+    looks at a cluster and gives it orders; `flaredb sim` tests whole clusters under faults.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -41,6 +42,7 @@ def cli(context: click.Context) -> None:
 cli.add_command(demo)
 cli.add_command(pd)
 cli.add_command(server)
+cli.add_command(ctl)
 cli.add_command(sim)
 
 

@@ -28,6 +28,7 @@ def _wait_for_end(pipe_fd: int) -> None:
             pass
     except OSError:
         return
-    os.kill(os.getpid(), signal.SIGTERM)
+    # Not SIGTERM: the other stores of the cluster end as well, there is nobody to hand leaders to.
+    os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(GRACE_S)
     os._exit(1)

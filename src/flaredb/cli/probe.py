@@ -56,6 +56,18 @@ class RegionView:
         return self.meta.start_key <= key and (not self.meta.end_key or key < self.meta.end_key)
 
 
+@dataclass(frozen=True, slots=True)
+class RangeChecksum:
+    """What RawChecksum tells of a range: CRC-64/XZ of all pairs, XORed; how many; bytes of keys and values."""
+
+    checksum: int
+    rows: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows, checksum {self.checksum:016x}"
+
+
 class Probe:
     """Calls to one cluster. Not thread-safe; as a context manager it closes its channels."""
 
@@ -116,6 +128,25 @@ class Probe:
             if answer.HasField("region_error") or answer.error:
                 reason = answer.error or answer.region_error.message or "a region error"
                 raise ProbeFailed(f"region {region.id} {region.range_text} refuses a write: {reason}")
+
+    def checksum(self, region: RegionView, store_id: int) -> RangeChecksum:
+        """The checksum of a region's replica on one store, read there once it has caught up with its leader.
+
+        Errors: ProbeFailed if the store refuses, or the region has changed.
+        """
+        peer = next((peer for peer in region.meta.peers if peer.store_id == store_id), None)
+        if peer is None:
+            raise ProbeFailed(f"region {region.id} has no replica on store {store_id}")
+        context = kvrpcpb_pb2.Context(
+            region_id=region.id, region_epoch=region.meta.region_epoch, peer=peer, replica_read=True
+        )
+        bounds = kvrpcpb_pb2.KeyRange(start_key=region.meta.start_key, end_key=region.meta.end_key)
+        request = kvrpcpb_pb2.RawChecksumRequest(context=context, ranges=[bounds])
+        answer = self._call(self.store_address(store_id), TIKV_METHODS["RawChecksum"], request)
+        if answer.HasField("region_error") or answer.error:
+            reason = answer.error or answer.region_error.message or "a region error"
+            raise ProbeFailed(f"region {region.id} gives no checksum on store {store_id}: {reason}")
+        return RangeChecksum(answer.checksum, answer.total_kvs, answer.total_bytes)
 
     def close(self) -> None:
         """Close every channel."""

@@ -23,7 +23,8 @@ from flaredb.model.errors import FlareDBError
 
 LOG_LINES_SHOWN = 15
 LOG_BYTES_SHOWN = 64 * 1024
-STOP_DEADLINE_S = 15.0
+STOP_DEADLINE_S = 30.0
+"""A store may hand its leaders over for 20 s."""
 
 
 class ChildFailed(FlareDBError):
@@ -36,8 +37,18 @@ class Child:
     Invariant: at most one process runs; ``ready_path`` exists only if the current one has said that it serves.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], log_path: Path, ready_path: Path, parent_fd: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log_path: Path,
+        ready_path: Path,
+        parent_fd: int,
+        at_once: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """``at_once``: the signal upon which it stops without finishing anything for others."""
         self.name = name
+        self.at_once = at_once
         self.log_path = log_path
         self.ready_path = ready_path
         self._argv = list(argv)
@@ -135,30 +146,34 @@ class Processes:
         self._directory = directory
         self._parent_fd, self._lifeline_fd = os.pipe()
 
-    def add(self, name: str, argv: Sequence[str]) -> Child:
+    def add(self, name: str, argv: Sequence[str], at_once: signal.Signals = signal.SIGTERM) -> Child:
         """A child of this name, not yet started; log and ready file are NAME.log and NAME.ready."""
         assert name not in self.children, f"two children named {name}"
-        child = Child(name, argv, self._directory / f"{name}.log", self._directory / f"{name}.ready", self._parent_fd)
+        log, ready = self._directory / f"{name}.log", self._directory / f"{name}.ready"
+        child = Child(name, argv, log, ready, self._parent_fd, at_once)
         self.children[name] = child
         return child
 
     def add_flaredb(self, name: str, arguments: Sequence[str]) -> Child:
         """A child that runs this installation's ``flaredb`` with these arguments and its ready file."""
         ready = str(self._directory / f"{name}.ready")
-        return self.add(name, [sys.executable, "-P", "-m", "flaredb", *arguments, "--ready-file", ready])
+        argv = [sys.executable, "-P", "-m", "flaredb", *arguments, "--ready-file", ready]
+        return self.add(name, argv, at_once=signal.SIGINT)
 
     def running(self) -> list[Child]:
         """The children that have not ended, in the order they were added."""
         return [child for child in self.children.values() if child.is_running()]
 
-    def stop(self, children: Iterable[Child], deadline_s: float = STOP_DEADLINE_S) -> None:
+    def stop(self, children: Iterable[Child], deadline_s: float = STOP_DEADLINE_S, *, at_once: bool = False) -> None:
         """SIGTERM to all of them, and SIGKILL to those that are still there after ``deadline_s`` seconds.
+
+        ``at_once``: for a whole cluster. A store that gets SIGTERM hands its leaders to other stores first.
 
         Post: all have ended.
         """
         waited_for = list(children)
         for child in waited_for:
-            child.send(signal.SIGTERM)
+            child.send(child.at_once if at_once else signal.SIGTERM)
             child.send(signal.SIGCONT)
         wait_until(lambda: not any(child.is_running() for child in waited_for), deadline_s)
         for child in waited_for:
@@ -172,8 +187,8 @@ class Processes:
     def close(self) -> None:
         """Stop the children, the last added first to go and the first added last, and release the pipe."""
         running = self.running()
-        self.stop(running[1:])
-        self.stop(running[:1])
+        self.stop(running[1:], at_once=True)
+        self.stop(running[:1], at_once=True)
         for fd in (self._parent_fd, self._lifeline_fd):
             os.close(fd)
 

@@ -17,6 +17,7 @@ import click
 @click.option("--advertise-peer-addr", metavar="HOST:PORT", help="how other stores reach peer-addr")
 @click.option("-s", "--data-dir", metavar="DIR", help="where the data is kept  [default: flaredb-store]")
 @click.option("-C", "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file; flags win over it")
+@click.option("--profile", metavar="NAME", help="tikv: the numbers of TiKV, under what the file says")
 @click.option("--labels", metavar="K=V,K=V", help="where the store stands, for the placement of replicas")
 @click.option("-L", "--log-level", metavar="LEVEL", help="trace, debug, info, warn, error or fatal  [default: info]")
 @click.option("-f", "--log-file", metavar="FILE", help="log here instead of to standard error")
@@ -31,6 +32,7 @@ def server(
     advertise_peer_addr: str | None,
     data_dir: str | None,
     config: Path | None,
+    profile: str | None,
     labels: str | None,
     log_level: str | None,
     log_file: str | None,
@@ -44,6 +46,7 @@ def server(
     from flaredb.server.settings import load_store_settings
 
     flags = {
+        "profile": profile,
         "pd.endpoints": comma_list(pd_endpoints),
         "server.addr": addr,
         "server.advertise-addr": advertise_addr,

@@ -12,6 +12,7 @@ from flaredb.cli.official_client import RawClient, check_installed, connected, s
 from flaredb.cli.probe import Probe, ProbeFailed, RegionView, applied_index
 from flaredb.cli.tables import regions_table
 from flaredb.cli.tour_data import other_value, unicode_names
+from flaredb.cli.tour_moves import move_regions
 from flaredb.cli.tour_report import Part, TourReport
 from flaredb.cli.waiting import pause, wait_until
 from flaredb.model.errors import FlareDBError
@@ -80,6 +81,7 @@ def run_tour(cluster: LocalCluster, start_took_s: float) -> int:
             outage = kill_leader(tour)
             go_on(tour, outage)
             restart(tour, outage)
+            move_regions(tour)
         verify(tour)
     conclude(tour)
     return 0
@@ -180,7 +182,9 @@ def conclude(tour: Tour) -> None:
     """Sum up what was verified."""
     total_s = sum(took_s for _, took_s in tour.report.durations_s)
     survived = (
-        "nothing was lost when a leader's process was killed" if len(tour.cluster.stores) >= 3 else "nothing was lost"
+        "nothing was lost when a leader's process was killed and regions moved"
+        if len(tour.cluster.stores) >= 3
+        else "nothing was lost"
     )
     tour.report.console.print(
         f"\nVerified in {total_s:.1f} s: {len(tour.expected):,} keys equal their source; {survived}.", highlight=False

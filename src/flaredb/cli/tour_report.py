@@ -46,7 +46,7 @@ class TourReport:
         self.durations_s.append((part.title, took_s))
         number = len(self.durations_s)
         first, *others = part.lines or [""]
-        self._print(f"{number}  {part.title:<10} {first:<84} {took_s:6.2f} s")
+        self._print(f"{number:<3}{part.title:<10} {first:<84} {took_s:6.2f} s")
         for line in others:
             self._print(f"   {'':<10} {line}")
 

@@ -15,6 +15,8 @@ start with the region id, so that one region's log, hard state and metadata can 
 
 from __future__ import annotations
 
+import binascii
+import re
 import struct
 
 from flaredb.model.ids import RegionId
@@ -126,6 +128,68 @@ def decode_memcomparable(encoded: bytes) -> bytes:
 def format_key(key: bytes) -> str:
     """The one notation for keys in logs, errors and tables: a Python bytes literal."""
     return repr(bytes(key))
+
+
+def parse_key(text: str) -> bytes:
+    """A key as people write it: what :func:`format_key` shows, ``hex:`` or ``b64:`` and digits, or plain text (UTF-8).
+
+    Plain text that starts with one of these marks is written as a literal: ``b'hex:61'``.
+    Errors: ValueError saying what does not fit.
+    """
+    if text.startswith("hex:"):
+        try:
+            return bytes.fromhex(text[4:])
+        except ValueError as error:
+            raise ValueError(
+                f'"{text}" is not a key: after hex: come pairs of hexadecimal digits, such as hex:00ff'
+            ) from error
+    if text.startswith("b64:"):
+        try:
+            return binascii.a2b_base64(text[4:], strict_mode=True)
+        except ValueError as error:
+            raise ValueError(
+                f'"{text}" is not a key: after b64: comes base64 with its padding, such as b64:AP8='
+            ) from error
+    if text[:2] in ("b'", 'b"'):
+        return _parse_literal(text)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _parse_literal(text: str) -> bytes:
+    import ast  # only where a literal is read: they take milliseconds to load
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an escape that Python only warns of
+            value = ast.literal_eval(text)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"{text} is not a key: it starts like a Python bytes literal, such as b'a\\x00', but is none"
+        ) from error
+    assert isinstance(value, bytes)
+    return value
+
+
+_LISTED_KEY = re.compile(r"""\s*(b'(?:\\.|[^'\\])*'|b"(?:\\.|[^"\\])*"|[^,]*)\s*(,|$)""")
+
+
+def parse_key_list(text: str) -> tuple[bytes, ...]:
+    """Keys with commas between them, in the order given; a comma inside of b'...' belongs to the key.
+
+    Errors: ValueError as :func:`parse_key`, and for an empty place between two commas.
+    """
+    keys: list[bytes] = []
+    position = 0
+    while position <= len(text):
+        match = _LISTED_KEY.match(text, position)
+        if match is None or not match[1].strip():
+            raise ValueError(f'"{text}" is no list of keys: write them with one comma between two, such as b,hex:00ff')
+        keys.append(parse_key(match[1].strip()))
+        if not match[2]:
+            break
+        position = match.end()
+    return tuple(keys)
 
 
 def format_range(start_key: bytes, end_key: bytes) -> str:

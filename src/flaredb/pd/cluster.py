@@ -7,12 +7,17 @@ from dataclasses import dataclass, replace
 
 from flaredb.model.cluster import NodeState, StoreMeta, StoreState, StoreStats
 from flaredb.model.ids import INVALID_ID, StoreId
-from flaredb.pd.config import PdConfig
+from flaredb.pd.live_settings import LiveSettings
 from flaredb.pd.messages import PdError, PdErrorKind
 from flaredb.pd.state import PdState
 from flaredb.pd.version import NO_VERSION, Version, parse_version
 
 _ENGINES = ("tikv", "tiflash", "tiflash_compute")
+_NODE_STATES = {
+    StoreState.UP: NodeState.SERVING,
+    StoreState.OFFLINE: NodeState.REMOVING,
+    StoreState.TOMBSTONE: NodeState.REMOVED,
+}
 
 
 @dataclass(slots=True)
@@ -32,9 +37,13 @@ class StoreRecord:
 class Stores:
     """Stores by id. Invariant: no two that are not tombstones share an address."""
 
-    def __init__(self, state: PdState, config: PdConfig, version: Version) -> None:
+    def __init__(self, state: PdState, settings: LiveSettings, disconnected_ms: int, version: Version) -> None:
         self._state = state
-        self._config = config
+        self._settings = settings
+        self._disconnected_ms = disconnected_ms
+        self.started_at_ms: int | None = None
+        """Core time of PD's first step: from then on the silence of a store that was never heard counts."""
+
         self._version = version
         self._records = {store.id: StoreRecord(store) for store in state.stores()}
 
@@ -68,7 +77,7 @@ class Stores:
         Errors: PdError for what wire facts 4.2 refuse.
         """
         known = self._records.get(store.id)
-        if known is not None and known.meta.state == StoreState.TOMBSTONE:
+        if self._settings.is_buried(store.id) or (known is not None and known.meta.state == StoreState.TOMBSTONE):
             raise PdError(
                 PdErrorKind.STORE_TOMBSTONE,
                 f"store {store.id} was removed from the cluster; start it on an empty data directory",
@@ -93,16 +102,45 @@ class Stores:
         record.meta = replace(record.meta, last_heartbeat_ns=wall_ms * 1_000_000)
         return record
 
+    def silence_ms(self, record: StoreRecord, now_ms: int) -> int:
+        """Since the store's last heartbeat, or since PD's start if it was not heard since."""
+        since_ms = record.heard_at_ms if record.heard_at_ms is not None else self.started_at_ms
+        return now_ms - since_ms if since_ms is not None else 0
+
+    def is_down(self, record: StoreRecord, now_ms: int) -> bool:
+        """Silent for longer than max-store-down-time."""
+        return self.silence_ms(record, now_ms) > self._settings.schedule.max_store_down_time_ms
+
+    def is_disconnected(self, record: StoreRecord, now_ms: int) -> bool:
+        """Silent for a while, or not heard since PD's start."""
+        limit_ms = min(self._disconnected_ms, self._settings.schedule.max_store_down_time_ms)
+        return record.heard_at_ms is None or now_ms - record.heard_at_ms > limit_ms
+
     def state_name(self, record: StoreRecord, now_ms: int) -> str:
         """Up, Disconnected, Down, Offline or Tombstone, as tools show it."""
         if record.meta.state != StoreState.UP:
             return record.meta.state.name.capitalize()
-        if record.heard_at_ms is None:
-            return "Disconnected"
-        silence_ms = now_ms - record.heard_at_ms
-        if silence_ms > self._config.max_store_down_time_ms:
+        if self.is_down(record, now_ms):
             return "Down"
-        return "Disconnected" if silence_ms > self._config.store_disconnected_ms else "Up"
+        return "Disconnected" if self.is_disconnected(record, now_ms) else "Up"
+
+    def set_state(self, record: StoreRecord, state: StoreState) -> None:
+        """A person, or the end of a drain, moves the store on in its life."""
+        record.meta = replace(record.meta, state=state, node_state=_NODE_STATES[state])
+        self._state.put_store(record.meta)
+
+    def set_labels(self, record: StoreRecord, labels: tuple[tuple[str, str], ...], replace_all: bool) -> None:
+        """A value "" deletes the label. Errors: PdError for labels that cannot be."""
+        merged = labels if replace_all else _merged_labels(record.meta.labels, labels)
+        store = replace(record.meta, labels=tuple((key, value) for key, value in merged if value))
+        self._check_identity(store)
+        record.meta = store
+        self._state.put_store(store)
+
+    def forget(self, record: StoreRecord) -> None:
+        """Pre: it is a tombstone, and buried in the settings."""
+        del self._records[record.meta.id]
+        self._state.delete_store(record.meta.id)
 
     def _check_identity(self, store: StoreMeta) -> None:
         if store.id == INVALID_ID:

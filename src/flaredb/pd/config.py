@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flaredb.model.errors import ConfigError
 from flaredb.model.keys import format_key
+from flaredb.pd.schedule_config import ScheduleConfig
 
 CLIENT_DEADLINE_MS = 2_000
 """What official clients allow a call (wire facts 3.4); a held call must be answered well before."""
@@ -37,8 +38,14 @@ class PdConfig:
     store_disconnected_ms: int = 20_000
     """Silence after which a store is called Disconnected."""
 
-    max_store_down_time_ms: int = 30 * 60_000
-    """Silence after which a store is called Down."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """What scheduling starts with; what was set while PD ran goes before it. max_replicas there is not looked at."""
+
+    schedule_hold_ms: int = 5 * 60_000
+    """After PD's start nothing is scheduled before most regions have reported, or this time is over."""
+
+    schedule_hold_ratio: float = 0.9
+    """How many of the regions that is."""
 
     id_window: int = 1_000
     """Ids reserved on disk at a time; a restart skips what is left of the window."""
@@ -52,11 +59,9 @@ class PdConfig:
             raise ConfigError(
                 f"hold_ms = {self.hold_ms} must be below {CLIENT_DEADLINE_MS}: clients give up on a call after that"
             )
-        if self.store_disconnected_ms >= self.max_store_down_time_ms:
-            raise ConfigError(
-                f"max_store_down_time_ms = {self.max_store_down_time_ms} must exceed store_disconnected_ms = "
-                f"{self.store_disconnected_ms}"
-            )
+        self.schedule.validate()
+        if self.schedule_hold_ms < 0 or not 0 <= self.schedule_hold_ratio <= 1:
+            raise ConfigError("schedule_hold_ms must not be negative, and schedule_hold_ratio must be 0 to 1")
         self._validate_layout()
 
     def _validate_layout(self) -> None:

@@ -1,10 +1,10 @@
 """The placement core: one step takes calls and returns answers, without any I/O but unsynced writes to its engine.
 
 A step: finished syncs release the answers that waited for them; calls are handled in order; calls that wait for
-knowledge are looked at again if something changed, or answered as well as possible when their time is up; then what
-was staged is written, and if somebody must not hear of it before it is durable, one Sync covers the whole step.
-Answers leave in the order they were made: while a sync is under way, later ones queue behind it, so nobody reads
-what a power cut could still take back.
+knowledge are looked at again if something changed, or answered as well as possible when their time is up; scheduling
+does what is due, a bounded part of it; then what was staged is written, and if somebody must not hear of it before it
+is durable, one Sync covers the whole step. Answers and orders leave in the order they were made: while a sync is under
+way, later ones queue behind it, so nobody reads what a power cut could still take back.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from flaredb.pd.handlers import Handlers, NotYet
 from flaredb.pd.held import HeldCalls
 from flaredb.pd.messages import Answer, Called, Effect, Fatal, Input, Sync, SyncDone
 from flaredb.pd.region_tree import RegionTree
+from flaredb.pd.scheduling import Scheduling
+from flaredb.pd.splitter import Job
 from flaredb.pd.state import PdState
 from flaredb.pd.tso import TimestampOracle
 from flaredb.wire.pd_states import PdIdent
@@ -40,12 +42,14 @@ class PdCore:
     def __init__(self, config: PdConfig, engine: Engine, rng: Random) -> None:
         """Load what is on disk. A new directory becomes a new cluster: ``rng`` gives it its identity.
 
+        ``rng`` also picks, later on, which of many regions are looked at.
+
         Post: the identity is durable.
         """
         config.validate()
         fresh_ident = PdIdent(rng.getrandbits(63) + 1, rng.getrandbits(63) + 1)
         self._state = PdState(engine)
-        self._handlers = Handlers(self._state, config, fresh_ident)
+        self._handlers = Handlers(self._state, config, fresh_ident, rng)
         if self._state.write_staged():
             engine.sync()
         self._held = HeldCalls(config.hold_ms, config.held_calls_max)
@@ -103,13 +107,19 @@ class PdCore:
         return self._handlers.ids.last
 
     @property
+    def scheduling(self) -> Scheduling:
+        """Operators, schedulers and settings; not to be changed from outside."""
+        return self._handlers.scheduling
+
+    @property
     def held_calls(self) -> int:
         """Calls that wait for something to become known."""
         return len(self._held)
 
     def next_deadline_ms(self) -> int | None:
         """When step must be called again, at the latest, even without inputs; None: no need."""
-        return self._held.next_deadline_ms
+        due = [self._held.next_deadline_ms, self._handlers.scheduling.next_due_ms]
+        return min((moment_ms for moment_ms in due if moment_ms is not None), default=None)
 
     # ------------------------------------------------------------ the step
 
@@ -133,6 +143,7 @@ class PdCore:
         for called in self._held.take_due(now_ms):
             result = self._handlers.handle(called.call)
             self._effects.append(Answer(called.token, result.best if isinstance(result, NotYet) else result))
+        self._handlers.scheduling.run()
         return released + self._write()
 
     def _release(self, sequence: int) -> list[Effect]:
@@ -144,8 +155,7 @@ class PdCore:
 
     def _write(self) -> list[Effect]:
         """Write what the step staged; its answers leave now, or after the newest sync under way."""
-        effects = [*self._handlers.notes, *self._effects]
-        self._handlers.notes = []
+        effects = [*self._handlers.take_notes(), *self._effects, *self._handlers.scheduling.take_effects()]
         try:
             must_sync = self._state.write_staged()
         except EngineError as error:
@@ -166,7 +176,10 @@ class PdCore:
             if self._held.hold(called, self._now_ms):
                 return
             result = result.best
-        self._effects.append(Answer(called.token, result))
+        if isinstance(result, Job):
+            result.hold(called.token)
+        else:
+            self._effects.append(Answer(called.token, result))
 
     def _look_again(self) -> None:
         for deadline_ms, called in self._held.take_all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from flaredb.model.cluster import NodeState, SplitIds
@@ -14,6 +15,7 @@ from flaredb.pd.cluster import Stores, version_on_disk
 from flaredb.pd.config import PdConfig
 from flaredb.pd.gc import GcSafePoints
 from flaredb.pd.ids import IdAllocator
+from flaredb.pd.live_settings import LiveSettings
 from flaredb.pd.messages import (
     AllocIds,
     AskBatchSplit,
@@ -45,6 +47,8 @@ from flaredb.pd.messages import (
     UpdateServiceSafePoint,
 )
 from flaredb.pd.region_tree import RegionTree, StaleRegion, TreeChange
+from flaredb.pd.schedule_calls import ScheduleCalls
+from flaredb.pd.scheduling import Scheduling
 from flaredb.pd.state import PdState
 from flaredb.pd.tso import TimestampOracle
 from flaredb.wire.pd_states import ClusterRecord, PdIdent
@@ -71,18 +75,23 @@ class Handlers:
     Errors of the constructor: StateCorrupted; ConfigError for a directory that is not PD's.
     """
 
-    def __init__(self, state: PdState, config: PdConfig, fresh_ident: PdIdent) -> None:
+    def __init__(self, state: PdState, config: PdConfig, fresh_ident: PdIdent, rng: Random) -> None:
         self._config = config
         self._state = state
         self.ident = state.ident(fresh_ident)
         self._cluster = state.cluster()
-        self.max_replicas = self._cluster.max_replicas if self._cluster else config.max_replicas
+        max_replicas = self._cluster.max_replicas if self._cluster else config.max_replicas
+        self.settings = LiveSettings(state, config.schedule, max_replicas)
         version = version_on_disk(self._cluster.cluster_version if self._cluster else "")
-        self.stores = Stores(state, config, version)
+        self.stores = Stores(state, self.settings, config.store_disconnected_ms, version)
         self.regions = RegionTree()
         for region in sorted(state.regions(), key=lambda region: region.epoch.version):
             self._load(region)
         self.ids = IdAllocator(state, config.id_window)
+        self.scheduling = Scheduling(self.stores, self.regions, self.settings, config, rng, self.ids.take)
+        """What moves regions."""
+
+        self._schedule_calls = ScheduleCalls(self.scheduling, self._save_max_replicas)
         self.tso = TimestampOracle(state, config.tso_save_interval_ms)
         self.gc = GcSafePoints(state)
         self.notes: list[Note] = []
@@ -96,6 +105,11 @@ class Handlers:
         self._table = self._handler_table()
 
     @property
+    def max_replicas(self) -> int:
+        """Replicas wanted per region."""
+        return self.settings.schedule.max_replicas
+
+    @property
     def bootstrapped_at_ms(self) -> int | None:
         """Unix milliseconds; None while the cluster has no regions."""
         return self._cluster.bootstrapped_at_ms if self._cluster else None
@@ -103,14 +117,15 @@ class Handlers:
     def start_step(self, now_ms: int, wall_ms: int) -> None:
         """The time at which everything until the next call happens."""
         self._now_ms, self._wall_ms = now_ms, wall_ms
+        if self.stores.started_at_ms is None:
+            self.stores.started_at_ms = now_ms
+        self.scheduling.start_step(now_ms, wall_ms)
+        self._schedule_calls.start_step(wall_ms)
 
     def handle(self, call: Call) -> Any:
-        """What answers the call: its documented result, a PdError (returned), or NotYet."""
-        handler = self._table.get(type(call))
-        if handler is None:
-            return PdError(PdErrorKind.UNKNOWN, f"{type(call).__name__} is not built yet")
+        """What answers the call: its documented result, a PdError (returned), NotYet, or a Job that answers later."""
         try:
-            return handler(call)
+            return self._table[type(call)](call)
         except PdError as error:
             return error
 
@@ -140,7 +155,24 @@ class Handlers:
             ),
             AskBatchSplit: self._ask_batch_split,
             ReportBatchSplit: self._report_batch_split,
+            **{kind: self._scheduled(answer) for kind, answer in self._schedule_calls.table().items()},
         }
+
+    def _scheduled(self, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Nothing can be scheduled before there are regions."""
+
+        def handle(request: Any) -> Any:
+            if self._cluster is None:
+                raise _not_bootstrapped()
+            return answer(request)
+
+        return handle
+
+    def take_notes(self) -> list[Note]:
+        """What happened since the last call."""
+        notes = [*self.notes, *self._schedule_calls.notes]
+        self.notes, self._schedule_calls.notes = [], []
+        return notes
 
     # ------------------------------------------------------------ start of the cluster
 
@@ -266,10 +298,13 @@ class Handlers:
         if change.region_changed:
             self._state.cache_region(region)
         self.regions_changed = self.regions_changed or change.region_changed or change.leader_changed
+        self.scheduling.on_region(region.id, change.removed)
 
     def _check_region(self, region: Region) -> None:
         if region.id == INVALID_ID or not 1 <= len(region.peers) <= PEERS_MAX:
             raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id} with {len(region.peers)} peers")
+        if len({peer.store_id for peer in region.peers}) < len(region.peers):
+            raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id}: two of its peers share a store")
         if region.end_key and region.end_key <= region.start_key:
             raise PdError(PdErrorKind.UNKNOWN, f"invalid region {region.id}: its end does not lie behind its start")
         if not (region.epoch.version and region.epoch.conf_ver):
@@ -306,7 +341,8 @@ class Handlers:
                 raise PdError(PdErrorKind.UNKNOWN, f"regions {left.id} and {right.id} of a split do not adjoin")
         parent = self.regions.by_key(regions[0].start_key)
         leader = parent.leader if parent else None
-        for region in regions:
+        # From the right: the last result keeps the parent's id, so the parent shrinks and is never gone in between.
+        for region in reversed(regions):
             try:
                 guess = region.peer_on(leader.store_id) if leader else None
                 known = self.regions.by_id(region.id)
@@ -320,8 +356,13 @@ class Handlers:
             raise _not_bootstrapped()
         if request.max_replicas < 1:
             raise PdError(PdErrorKind.INVALID_VALUE, "max_peer_count must be at least 1")
-        self.max_replicas = request.max_replicas
-        self._save_cluster(self._cluster.bootstrapped_at_ms)
+        self.settings.set_max_replicas(request.max_replicas)
+        self._save_max_replicas()
+        self.scheduling.on_settings()
+
+    def _save_max_replicas(self) -> None:
+        if self._cluster is not None:
+            self._save_cluster(self._cluster.bootstrapped_at_ms)
 
     def _note(self, event: str, **fields: Any) -> None:
         self.notes.append(Note(event, tuple(fields.items())))

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flaredb.model.cluster import DownPeer, RegionHeartbeat, RegionRoute
-from flaredb.model.ids import RegionId
+from flaredb.model.ids import PeerId, RegionId
 from flaredb.model.keys import format_range
 from flaredb.model.region import Peer, PeerRole, Region
+from flaredb.pd.store_tally import Tallies
+
+_MIB = 1024 * 1024
 
 
 class StaleRegion(Exception):
@@ -41,6 +44,32 @@ class RegionRecord:
     keys_read: int = 0
     interval_s: int = 0
     """The period that bytes and keys written and read cover."""
+
+    is_reported: bool = False
+    """Its leader has reported since PD's start; else it is known from disk, or from the report of a split."""
+
+    @property
+    def size_mib(self) -> int:
+        """At least 1, as PD counts (wire facts 4.4)."""
+        return max(1, -(-self.approximate_size_bytes // _MIB))
+
+    def is_healthy(self) -> bool:
+        """Led, and every replica is a voter that its leader hears and that keeps up."""
+        return (
+            self.leader is not None
+            and self.is_reported
+            and not self.down_peers
+            and not self.pending_peers
+            and all(peer.role == PeerRole.VOTER for peer in self.region.peers)
+        )
+
+    def is_pending(self, peer_id: PeerId) -> bool:
+        """Its leader says that the replica lags."""
+        return any(peer.id == peer_id for peer in self.pending_peers)
+
+    def is_down(self, peer_id: PeerId) -> bool:
+        """Its leader has not heard the replica for a while."""
+        return any(down.peer.id == peer_id for down in self.down_peers)
 
     def route(self) -> RegionRoute:
         """As known: without a leader if none has reported."""
@@ -77,6 +106,8 @@ class RegionTree:
         self._starts: list[bytes] = []
         self._records: list[RegionRecord] = []
         self._by_id: dict[RegionId, RegionRecord] = {}
+        self.tallies = Tallies()
+        """What each store holds; kept in step with the records."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -143,11 +174,13 @@ class RegionTree:
             removed=[other.region.id for other in overlapped if other is not old],
         )
         if len(overlapped) == 1 and overlapped[0] is old:
+            self.tallies.replace(old, record)
             self._starts[low] = region.start_key
             self._records[low] = self._by_id[region.id] = record
             return change
         for other in overlapped:
             del self._by_id[other.region.id]
+            self.tallies.drop(other)
         del self._starts[low:high]
         del self._records[low:high]
         if region.id in self._by_id:
@@ -167,11 +200,13 @@ class RegionTree:
         self._starts.insert(index, record.region.start_key)
         self._records.insert(index, record)
         self._by_id[record.region.id] = record
+        self.tallies.take(record)
 
     def _remove(self, record: RegionRecord) -> None:
         index = bisect_left(self._starts, record.region.start_key)
         assert self._records[index] is record
         del self._starts[index], self._records[index], self._by_id[record.region.id]
+        self.tallies.drop(record)
 
     def _overlap_bounds(self, start: bytes, end: bytes) -> tuple[int, int]:
         """Indexes [low, high) of the regions that share a key with [start, end)."""
@@ -199,6 +234,7 @@ def _record_of(heartbeat: RegionHeartbeat, old: RegionRecord | None) -> RegionRe
         heartbeat.bytes_read,
         heartbeat.keys_read,
         max(0, heartbeat.interval_end_s - heartbeat.interval_start_s),
+        True,
     )
 
 

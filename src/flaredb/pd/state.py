@@ -7,6 +7,7 @@
     14                     garbage collection: safe point and claims of services
     15 store_id:u64be      store
     16 region_id:u64be     region
+    17                     what people changed about scheduling
 
 The keys share no prefix with those of a store (model/keys.py), so a directory tells whose it is.
 """
@@ -32,7 +33,7 @@ TSO_BOUND_KEY = b"\x13"
 GC_KEY = b"\x14"
 _STORE_PREFIX = b"\x15"
 _REGION_PREFIX = b"\x16"
-_REGIONS_END = b"\x17"
+SCHEDULE_KEY = b"\x17"
 
 _pack_id = struct.Struct(">Q").pack
 
@@ -117,6 +118,15 @@ class PdState:
         """The safe point or a claim changed."""
         self._put(GC_KEY, pd_states.encode_gc(record))
 
+    def schedule(self) -> pd_states.ScheduleRecord:
+        """What people changed about scheduling. Errors: StateCorrupted."""
+        data = self._engine.get(CF_META, SCHEDULE_KEY)
+        return pd_states.ScheduleRecord() if data is None else pd_states.decode_schedule(data)
+
+    def put_schedule(self, record: pd_states.ScheduleRecord) -> None:
+        """A setting of scheduling changed."""
+        self._put(SCHEDULE_KEY, pd_states.encode_schedule(record))
+
     def stores(self) -> Iterator[StoreMeta]:
         """By id. Errors: StateCorrupted."""
         for _, data in self._engine.scan(CF_META, _STORE_PREFIX, _REGION_PREFIX):
@@ -126,9 +136,14 @@ class PdState:
         """A store registered or changed."""
         self._put(store_key(store.id), pd_states.encode_store(store))
 
+    def delete_store(self, store_id: StoreId) -> None:
+        """A removed store is forgotten."""
+        self._batch.delete(CF_META, store_key(store_id))
+        self._must_sync = True
+
     def regions(self) -> Iterator[Region]:
         """By id. Errors: StateCorrupted."""
-        for _, data in self._engine.scan(CF_META, _REGION_PREFIX, _REGIONS_END):
+        for _, data in self._engine.scan(CF_META, _REGION_PREFIX, SCHEDULE_KEY):
             yield decode_region(data)
 
     def put_region(self, region: Region) -> None:

@@ -364,14 +364,19 @@ def _credit_log_of(r: Raft, m: Message, pr: Progress) -> None:
             bcast_append(r)
 
 
+def hear(r: Raft, pr: Progress, tick: int) -> None:
+    """A member has answered the heartbeat that was sent at the leader's ``tick`` (0 where leases are not in use)."""
+    pr.recent_active = True
+    pr.paused = False
+    if pr.lease_tick < tick <= r.ticks:
+        pr.lease_tick = tick
+
+
 def _step_heartbeat_response(r: Raft, m: Message) -> None:
     pr = r.prs.progress.get(m.from_)
     if pr is None:
         return
-    pr.recent_active = True
-    pr.paused = False
-    if pr.lease_tick < m.index <= r.ticks:
-        pr.lease_tick = m.index
+    hear(r, pr, m.index)
     # A full window may be full of lost messages: let one more out.
     if pr.state is _REPLICATE and pr.ins.full():
         pr.ins.free_first_one()

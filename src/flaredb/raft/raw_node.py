@@ -40,6 +40,7 @@ from .types import (
 )
 
 _LEADER: Final = StateRole.Leader
+_FOLLOWER: Final = StateRole.Follower
 _NORMAL: Final = EntryType.EntryNormal
 
 _LOCAL: Final = frozenset(
@@ -234,6 +235,40 @@ class RawNode:
         if kind in _RESPONSES and m.from_ not in raft.prs.progress:
             raise StepPeerNotFound(f"{kind.name} from {m.from_}, which is not a member")
         raft.step(m)
+
+    def hear_leader(self, from_: int, term: int, commit: int) -> int | None:
+        """Take a heartbeat without a read round that changes nothing but the clock. Post: the commit index to answer
+        with; None: it was not taken, and is to be stepped.
+        """
+        raft = self.raft
+        committed = raft.raft_log.committed
+        if (
+            raft.state is not _FOLLOWER
+            or term != raft.term
+            or term != self._prev_term
+            or from_ != raft.leader_id
+            or commit > committed
+            or self._records
+            or raft.vote != self._prev_vote
+            or raft.pending_request_snapshot
+        ):
+            return None
+        raft.election_elapsed = 0
+        raft.ticks_since_leader = 0
+        return committed
+
+    def hear_follower(self, from_: int, term: int, tick: int) -> bool:
+        """Take the answer to a heartbeat of a member that lacks nothing; False: it was not taken, and is to be stepped.
+        ``tick`` is the leader's at that heartbeat.
+        """
+        raft = self.raft
+        if raft.state is not _LEADER or term != raft.term:
+            return False
+        pr = raft.prs.progress.get(from_)
+        if pr is None or pr.matched < raft.raft_log.tail_index or pr.pending_request_snapshot or pr.ins.count():
+            return False
+        leader.hear(raft, pr, tick)
+        return True
 
     def read_index(self, rctx: bytes) -> None:
         """Ask for a linearizable read; the answer comes as a ReadState with the same rctx, or never: repeat with

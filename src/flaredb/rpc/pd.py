@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -26,12 +26,14 @@ from flaredb.rpc.pd_errors import (
     PdError,
     PdNotBootstrapped,
     PdRefused,
+    PdRegionNotFound,
     PdStoreTombstone,
     PdUnavailable,
     error_of_header,
     error_of_status,
 )
 from flaredb.rpc.pd_heartbeats import HeartbeatStream
+from flaredb.rpc.pd_results import RegionOperator, RegionsScattered, RegionsSplit
 from flaredb.wire.convert import region_to_pb, store_from_pb, store_to_pb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.pd_convert import route_from_pb, stats_to_pb
@@ -45,8 +47,12 @@ __all__ = [
     "PdError",
     "PdNotBootstrapped",
     "PdRefused",
+    "PdRegionNotFound",
     "PdStoreTombstone",
     "PdUnavailable",
+    "RegionOperator",
+    "RegionsScattered",
+    "RegionsSplit",
     "SplitIds",
 ]
 
@@ -225,13 +231,50 @@ class PdClient:
         """Tell PD the results of a split: at least two, ascending, adjoining."""
         await self._call("ReportBatchSplit", regions=[region_to_pb(region) for region in regions])
 
-    async def _call(self, name: str, **fields: Any) -> Any:
-        return await self._retry(self.times.retry_window_ms, lambda: self._call_leader(name, fields))
+    async def get_region_by_id(self, region_id: RegionId) -> RegionRoute | None:
+        """The region as PD knows it; None: it knows no such region."""
+        response = await self._call("GetRegionByID", region_id=region_id)
+        return route_from_pb(response) if response.HasField("region") else None
 
-    async def _call_leader(self, name: str, fields: dict[str, Any]) -> Any:
+    async def split_regions(
+        self, keys: Sequence[bytes], *, scatter_group: str | None = None, timeout_ms: int = 60_000
+    ) -> RegionsSplit:
+        """Cut the regions that hold ``keys`` (as PD knows keys) at them; with a group the new ones are scattered.
+
+        Answers when all is done, or with what is done shortly before ``timeout_ms``; PD goes on with the rest.
+        """
+        if scatter_group is None:
+            response = await self._call("SplitRegions", timeout_ms, split_keys=keys)
+            return RegionsSplit(response.finished_percentage, _region_ids(response.regions_id))
+        response = await self._call("SplitAndScatterRegions", timeout_ms, split_keys=keys, group=scatter_group)
+        return RegionsSplit(
+            response.split_finished_percentage,
+            _region_ids(response.regions_id),
+            response.scatter_finished_percentage,
+        )
+
+    async def scatter_regions(self, region_ids: Sequence[RegionId], group: str = "") -> RegionsScattered:
+        """Have these regions spread over the stores; the moves go on after the answer."""
+        response = await self._call("ScatterRegion", regions_id=region_ids, group=group)
+        return RegionsScattered(response.finished_percentage, _region_ids(response.failed_regions_id))
+
+    async def get_operator(self, region_id: RegionId) -> RegionOperator | None:
+        """What PD does or last did with a region; None: nothing lately."""
+        try:
+            response = await self._call("GetOperator", region_id=region_id)
+        except PdRegionNotFound:
+            return None
+        status = pdpb.OperatorStatus.Name(response.status)
+        return RegionOperator(region_id, response.desc.decode(), status.lower(), response.kind.decode())
+
+    async def _call(self, name: str, timeout_ms: int = 0, /, **fields: Any) -> Any:
+        """``timeout_ms`` of one attempt; 0: as most calls have it."""
+        return await self._retry(self.times.retry_window_ms, lambda: self._call_leader(name, timeout_ms, fields))
+
+    async def _call_leader(self, name: str, timeout_ms: int, fields: dict[str, Any]) -> Any:
         address = await self.leader()
         try:
-            return await self._attempt(address, name, fields)
+            return await self._attempt(address, name, fields, timeout_ms)
         except PdUnavailable:
             self.forget_leader(address)
             raise
@@ -250,7 +293,7 @@ class PdClient:
             await asyncio.sleep(delay_ms / 1000)
             delay_ms = min(delay_ms * 2, self.times.retry_delay_ms_max)
 
-    async def _attempt(self, address: str, name: str, fields: dict[str, Any]) -> Any:
+    async def _attempt(self, address: str, name: str, fields: dict[str, Any], timeout_ms: int = 0) -> Any:
         method = PD_METHODS[name]
         header = pdpb.RequestHeader(cluster_id=self._cluster_id)
         request = method.request(header=header, **fields)
@@ -262,7 +305,7 @@ class PdClient:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            response = await call(request, timeout=self.times.call_timeout_ms / 1000)
+            response = await call(request, timeout=(timeout_ms or self.times.call_timeout_ms) / 1000)
         except grpc.aio.AioRpcError as error:
             raise error_of_status(name, address, error) from error
         finally:
@@ -271,6 +314,10 @@ class PdClient:
         if refusal is not None:
             raise refusal
         return response
+
+
+def _region_ids(ids: Iterable[int]) -> tuple[RegionId, ...]:
+    return tuple(map(RegionId, ids))
 
 
 def _fresh_store(store: StoreMeta) -> Any:

@@ -40,10 +40,15 @@ class PdRefused(PdError):
     """PD understood and said no; the text is PD's."""
 
 
+class PdRegionNotFound(PdRefused):
+    """PD knows no such region, or nothing about it."""
+
+
 _BY_TYPE: dict[int, type[PdError]] = {
     pdpb.NOT_BOOTSTRAPPED: PdNotBootstrapped,
     pdpb.ALREADY_BOOTSTRAPPED: PdAlreadyBootstrapped,
     pdpb.STORE_TOMBSTONE: PdStoreTombstone,
+    pdpb.REGION_NOT_FOUND: PdRegionNotFound,
 }
 
 _TRANSIENT_CODES = frozenset(

@@ -1,4 +1,5 @@
-"""The region heartbeat stream of a store: one stream to PD's leader, opened again whenever it ends.
+"""The region heartbeat stream of a store: one stream to PD's leader, opened again whenever it ends. PD's orders come
+back on it.
 
 Heartbeats wait in a bounded queue that keeps only the newest of each region; what a broken stream lost is made good by
 ``on_connected``, upon which the store reports all regions it leads.
@@ -15,15 +16,18 @@ import grpc
 
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import ClusterId, RegionId
+from flaredb.model.orders import RegionOrder
 from flaredb.rpc.log_event import log_event
 from flaredb.rpc.outage import Outage
 from flaredb.rpc.pd_errors import PdError, PdUnavailable, error_of_header, error_of_status
 from flaredb.wire.pd_convert import heartbeat_to_pb
+from flaredb.wire.pd_orders import UnknownOrder, order_from_pb
 from flaredb.wire.services import PD_METHODS
 
 QUEUED_REGIONS_MAX = 100_000
 REOPEN_DELAY_MS_MIN = 50
 REOPEN_DELAY_MS_MAX = 2_000
+UNKNOWN_ORDERS_LOGGED_MAX = 16
 LASTING_STREAM_MS = 1_000
 """A stream that lived this long was a good one: the next delay starts small again."""
 
@@ -54,6 +58,9 @@ class HeartbeatStream:
         self.rejected = 0
         """Answered by PD with an error: stale, or overlapping a newer region."""
 
+        self.orders = 0
+        """Received; those that this version does not carry out included."""
+
         self.connects = 0
         self._client = client
         self._queued_regions_max = queued_regions_max
@@ -63,7 +70,9 @@ class HeartbeatStream:
         self._on_connected: Callable[[], None] = lambda: None
         self._outage = Outage(log, "the region heartbeat stream to PD")
         self._last_rejection = ""
-        self._order_was_logged = False
+        self._on_order: Callable[[RegionOrder], None] = lambda _order: None
+        self._unknown_orders: set[str] = set()
+        """Those that were logged; there are few names."""
 
     def send(self, heartbeat: RegionHeartbeat) -> None:
         """Queue a heartbeat; it replaces an unsent one of the same region. Never blocks."""
@@ -74,9 +83,15 @@ class HeartbeatStream:
         self._queue[region_id] = heartbeat
         self._queued.set()
 
-    def start(self, on_connected: Callable[[], None]) -> None:
-        """Open the stream and keep it open; ``on_connected`` is called for each new one. Pre: client connected."""
+    def start(
+        self, on_connected: Callable[[], None], on_order: Callable[[RegionOrder], None] = lambda _order: None
+    ) -> None:
+        """Open the stream and keep it open; ``on_connected`` is called for each new one, ``on_order`` for each order.
+
+        Pre: client connected.
+        """
         assert self._task is None, "started twice"
+        self._on_order = on_order
         self._on_connected = on_connected
         self._task = asyncio.get_running_loop().create_task(self._keep_open())
 
@@ -141,14 +156,29 @@ class HeartbeatStream:
             rejection = error_of_header("a region heartbeat", response.header)
             if rejection is not None:
                 self._on_rejected(str(rejection))
-            elif response.region_id and not self._order_was_logged:
-                self._order_was_logged = True
-                log_event(
-                    log,
-                    logging.WARNING,
-                    "PD orders a change of a region; this version does not carry out orders",
-                    region_id=response.region_id,
-                )
+            else:
+                self._take_order(response)
+
+    def _take_order(self, response: Any) -> None:
+        """Keep-alives are no orders; what this version does not carry out is logged once a kind."""
+        try:
+            order = order_from_pb(response)
+        except ValueError as error:
+            order = UnknownOrder(str(error), response.region_id)
+        if order is None:
+            return
+        self.orders += 1
+        if isinstance(order, RegionOrder):
+            self._on_order(order)
+        elif order.name not in self._unknown_orders and len(self._unknown_orders) < UNKNOWN_ORDERS_LOGGED_MAX:
+            self._unknown_orders.add(order.name)
+            log_event(
+                log,
+                logging.WARNING,
+                "PD gives an order that this version does not carry out",
+                region_id=order.region_id,
+                reason=order.name,
+            )
 
     def _on_rejected(self, reason: str) -> None:
         self.rejected += 1

@@ -93,7 +93,7 @@ class Counters:
     """Attempts to call PD by type, answered or not: alloc_id, put_store, store_heartbeat, scan_regions ..."""
 
     pd_heartbeats: dict[str, int] = field(default_factory=dict)
-    """Region heartbeats by type: send, and rejected by PD. Sources.measure sets it."""
+    """Region heartbeats by type: send, and rejected by PD; and orders of PD received. Sources.measure sets it."""
 
     channel_full: dict[str, int] = field(default_factory=dict)
     """By queue: what was refused or dropped because it was full. unary: calls that wait for the store; pd_heartbeat:
@@ -105,6 +105,9 @@ class Counters:
     capacity_bytes: int = 0
     available_bytes: int = 0
     used_bytes: int = 0
+    snapshot_traffic: dict[str, int] = field(default_factory=dict)
+    """Snapshots sending, receiving and applying right now."""
+
     engine: dict[str, int] = field(default_factory=dict)
     """Engine.stats()."""
 

@@ -7,6 +7,7 @@ dropped and counted, and the log says so.
 One spelling per field (tests/tidy holds the code to this table):
 
     address             host:port that a process serves, or that a call went to
+    change              what an operator of PD changes
     cluster_id          the cluster
     count               how many of what the message names
     error               what went wrong, as text
@@ -19,6 +20,7 @@ One spelling per field (tests/tidy holds the code to this table):
     limit               the bound that was reached
     message_type        kind of a Raft message
     method              gRPC method or HTTP path
+    operator            name of an operator of PD
     peer_address        host:port for Raft traffic between stores
     peer_id             replica of a region
     range               keys [start, end) of a region
@@ -26,6 +28,7 @@ One spelling per field (tests/tidy holds the code to this table):
     region_id           region
     region_ids          several regions
     regions             how many regions
+    scheduler           name of a scheduler of PD
     setting             configuration key
     signal              name of a Unix signal
     size_bytes          size of what the message names

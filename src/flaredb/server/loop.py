@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from flaredb.model.cluster import RegionHeartbeat
-from flaredb.model.ids import StoreId
+from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.server.counters import Histogram
 from flaredb.server.pace import Pace
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import (
     AskSplit,
+    CheckRegion,
     Effect,
     Fatal,
     Input,
@@ -29,6 +30,7 @@ from flaredb.store.messages import (
     ReportSplit,
     RequestsReceived,
     SendRaft,
+    SendSnapshot,
     Sync,
     SyncDone,
 )
@@ -51,6 +53,8 @@ class Rim(Protocol):
     """What the loop needs around it; narrow, so that tests can stand in."""
 
     def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None: ...
+    def send_snapshot(self, order: SendSnapshot) -> None: ...
+    def check_region(self, region_id: RegionId) -> None: ...
     def report_region(self, heartbeat: RegionHeartbeat) -> None: ...
     def ask_split(self, region: Region, count: int) -> None: ...
     def report_split(self, regions: tuple[Region, ...]) -> None: ...
@@ -88,12 +92,14 @@ class StoreLoop:
         self._loop = asyncio.get_running_loop()
         self._inbox: list[Input] = []
         self._pace = Pace()
+        self._is_started = False
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
 
     def start(self) -> None:
-        """Begin stepping."""
+        """Begin stepping. What was submitted before waits until now: whoever performs effects may not be there yet."""
+        self._is_started = True
         self._schedule()
 
     def submit(self, item: Input) -> None:
@@ -114,7 +120,7 @@ class StoreLoop:
             self._timer.cancel()
 
     def _schedule(self) -> None:
-        if self._is_stopped:
+        if self._is_stopped or not self._is_started:
             return
         self._is_scheduled = True
         delay_seconds = self._pace.delay(self._loop.time())
@@ -169,6 +175,10 @@ class StoreLoop:
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, ReportRegion):
             self._rim.report_region(effect.heartbeat)
+        elif isinstance(effect, SendSnapshot):
+            self._rim.send_snapshot(effect)
+        elif isinstance(effect, CheckRegion):
+            self._rim.check_region(effect.region_id)
         elif isinstance(effect, AskSplit):
             self._rim.ask_split(effect.region, effect.count)
         elif isinstance(effect, ReportSplit):

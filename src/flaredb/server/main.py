@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from flaredb.server.logs import setup_logging
 from flaredb.server.node import StoreNode
@@ -13,7 +15,9 @@ from flaredb.server.settings import StoreSettings
 
 
 def run_store(settings: StoreSettings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
+    """Serve until told; returns the exit status.
+
+    SIGTERM: first hand the leaders to other stores, while serving. SIGINT, and a second signal of either: stop at once.
 
     Errors: ConfigError, EngineError and PdError before serving; after that a Fatal effect ends the process.
     """
@@ -22,17 +26,36 @@ def run_store(settings: StoreSettings) -> int:
 
 
 async def _serve(settings: StoreSettings) -> int:
-    stop = asyncio.Event()
+    stop, stop_now = asyncio.Event(), asyncio.Event()
+
+    def on_term() -> None:
+        (stop_now if stop.is_set() else stop).set()
+
+    def on_interrupt() -> None:
+        stop.set()
+        stop_now.set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, on_term)
+    loop.add_signal_handler(signal.SIGINT, on_interrupt)
     node = StoreNode(settings)
     try:
         if await _started(node, stop):
             await stop.wait()
+            if not stop_now.is_set():
+                await _first_of(node.hand_over(), stop_now.wait())
     finally:
         await node.stop()
     return node.exit_status
+
+
+async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+    """Run until one is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _started(node: StoreNode, stop: asyncio.Event) -> bool:

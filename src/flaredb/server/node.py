@@ -13,7 +13,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -25,6 +25,7 @@ from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.errors import ConfigError
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
+from flaredb.raft import MessageType
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
 from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
@@ -39,18 +40,29 @@ from flaredb.server.ready_file import write_ready_file
 from flaredb.server.service import KvService
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.server.settings import StoreSettings
-from flaredb.server.snapshot_files import DiskSnapshotFiles
 from flaredb.server.status_port import StatusPort
+from flaredb.server.store_snapshots import StoreSnapshots
 from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
 from flaredb.store.bootstrap import check_store_ident, write_store_ident
 from flaredb.store.config import StoreConfig
-from flaredb.store.messages import Note, RaftEnvelope, RaftReceived, ShutdownStarted, StoreReached, StoreUnreached
+from flaredb.store.messages import (
+    Beat,
+    LeadersHandedOver,
+    Note,
+    RaftEnvelope,
+    RaftReceived,
+    SendSnapshot,
+    ShutdownStarted,
+    StoreReached,
+    StoreUnreached,
+)
 from flaredb.store.store import Store
 
 STORE_VERSION = "6.5.0"
 """What PD and clients are told: the TiKV version whose protocol this store speaks (wire facts 4.2)."""
 
 SHUTDOWN_GRACE_SECONDS = 2.0
+HAND_OVER_LOOK_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +80,7 @@ class StoreNode:
         self.exit_status = 0
         self._exit_process = exit_process
         self._engine: Engine | None = None
+        self._is_stopping = False
         self._started_s = int(time.time())
         self._closers: list[Callable[[], Any]] = []
         """Undo what start did, last first; each may be a coroutine function."""
@@ -89,14 +102,17 @@ class StoreNode:
             write_store_ident(engine, cluster_id, known)
         self.store_id = known
 
-        files = self._snapshot_files = DiskSnapshotFiles(Path(settings.storage.data_dir) / "snap")
-        store = Store(_store_config(settings), self.store_id, engine, random.Random(), monotonic_ms(), files)
+        snapshots = self._snapshots = _open_snapshots(settings, self.counters)
+        now_ms = monotonic_ms()
+        store = Store(_store_config(settings), self.store_id, engine, random.Random(), now_ms, snapshots.files)
         self._closers.append(store.close)
         self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)
         self.loop = StoreLoop(store, self._syncer, self, settings.raftstore.messages_per_tick, self.counters.step)
         self._closers.append(self.loop.stop)
 
+        snapshots.connect(cluster_id, known, store, self.loop.submit, lambda store_id: self.pd_link.resolve(store_id))
+        self._closers.append(snapshots.stop)
         await self._open_peer_port(cluster_id)
         await self._open_client_port(cluster_id)
         await self._open_status_port()
@@ -140,7 +156,15 @@ class StoreNode:
 
     async def _open_peer_port(self, cluster_id: Any) -> None:
         host, port = split_address(self.settings.peer_addr, "server.peer-addr")
-        server = PeerServer(host, port, cluster_id, self.store_id, self._on_envelopes, counters=self.counters.peers)
+        server = PeerServer(
+            host,
+            port,
+            cluster_id,
+            self.store_id,
+            self._on_envelopes,
+            on_snapshot=self._snapshots.receiver.accept,
+            counters=self.counters.peers,
+        )
         try:
             await server.start()
         except OSError as error:
@@ -173,6 +197,26 @@ class StoreNode:
         host, _ = split_address(self.settings.server.status_addr, "server.status-addr")
         self.status_address = self.settings.server.advertise_status_addr or f"{host}:{port}"
 
+    async def hand_over(self) -> None:
+        """Go on serving while the leaders move to other stores, for ``server.graceful-shutdown-timeout`` at most.
+
+        A store whose regions have no other replica does not wait.
+        """
+        timeout_ms = self.settings.server.graceful_shutdown_timeout_ms
+        if not timeout_ms or not self.loop.store.led_count:
+            return
+        self._is_stopping = True
+        self.loop.submit(LeadersHandedOver())
+        self.pd_link.beat_soon()
+        log_event(log, logging.INFO, "handing leaders to other stores", count=self.loop.store.led_count)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self.loop.store.led_count:
+                    await asyncio.sleep(HAND_OVER_LOOK_SECONDS)
+        left = self.loop.store.led_count
+        if left:
+            log_event(log, logging.WARNING, "some leaders could not be handed over in time", count=left)
+
     async def stop(self) -> None:
         """Refuse new requests, then undo what start did."""
         if hasattr(self, "loop"):
@@ -188,9 +232,25 @@ class StoreNode:
 
     def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
         sent = self.counters.raft_sent
+        beats = answers = 0
         for envelope in envelopes:
-            add(sent, RAFT_MESSAGE_TYPES[envelope.message.msg_type])
+            if type(envelope) is not Beat:
+                add(sent, RAFT_MESSAGE_TYPES[envelope.message.msg_type])
+            elif envelope.is_answer:
+                answers += 1
+            else:
+                beats += 1
+        if beats:
+            add(sent, RAFT_MESSAGE_TYPES[MessageType.MsgHeartbeat], beats)
+        if answers:
+            add(sent, RAFT_MESSAGE_TYPES[MessageType.MsgHeartbeatResponse], answers)
         self.links.send(to_store, envelopes)
+
+    def send_snapshot(self, order: SendSnapshot) -> None:
+        self._snapshots.sender.send(order)
+
+    def check_region(self, region_id: RegionId) -> None:
+        self.pd_link.check_region(region_id)
 
     def report_region(self, heartbeat: RegionHeartbeat) -> None:
         self.pd_link.report(heartbeat)
@@ -249,6 +309,10 @@ class StoreNode:
             region_count=len(self.loop.store.peers),
             start_time_s=self._started_s,
             is_busy=False,
+            sending_snap_count=self._snapshots.sender.count,
+            receiving_snap_count=self._snapshots.receiver.count,
+            applying_snap_count=self.loop.store.applying_snapshots,
+            is_stopping=self._is_stopping,
         )
 
     def measure(self) -> None:
@@ -261,9 +325,18 @@ class StoreNode:
         counters.available_bytes = stats.available_bytes
         counters.used_bytes = stats.used_size_bytes
         assert self._engine is not None
+        counters.snapshot_traffic = {
+            "sending": stats.sending_snap_count,
+            "receiving": stats.receiving_snap_count,
+            "applying": stats.applying_snap_count,
+        }
         counters.engine = dict(self._engine.stats())
         heartbeats = self._pd_client.heartbeats
-        counters.pd_heartbeats = {"send": heartbeats.sent, "rejected": heartbeats.rejected}
+        counters.pd_heartbeats = {
+            "send": heartbeats.sent,
+            "rejected": heartbeats.rejected,
+            "orders": heartbeats.orders,
+        }
         counters.channel_full["pd_heartbeat"] = heartbeats.dropped
 
     def region_status(self, region_id: int) -> dict[str, Any] | None:
@@ -287,6 +360,13 @@ class StoreNode:
         }
 
 
+def _open_snapshots(settings: StoreSettings, counters: Counters) -> StoreSnapshots:
+    try:
+        return StoreSnapshots(settings, counters.snapshots)
+    except OSError as error:
+        raise ConfigError(f"storage.data-dir: snapshots cannot be kept there: {error}") from error
+
+
 def _store_config(settings: StoreSettings) -> StoreConfig:
     raft, split = settings.raftstore, settings.coprocessor
     return StoreConfig(
@@ -300,6 +380,10 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         inflight_messages_max=raft.raft_max_inflight_msgs,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
+        log_count_max=raft.raft_log_gc_count_limit,
+        log_size_bytes_max=raft.raft_log_gc_size_limit_bytes,
+        leader_missing_ms=raft.abnormal_leader_missing_duration_ms,
+        snapshots_sending_max=settings.server.concurrent_send_snap_limit,
         requests_max=raft.max_waiting_requests,
         write_bytes_max=raft.max_waiting_writes_size_bytes,
         region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,

@@ -13,18 +13,29 @@ from contextlib import suppress
 from typing import Any
 
 from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
-from flaredb.model.ids import StoreId
+from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.rpc.outage import Outage
 from flaredb.rpc.pd import PdClient, PdError, PdStoreTombstone
 from flaredb.server.logs import log_event
 from flaredb.server.registration import first_regions, register
 from flaredb.server.store_addresses import StoreAddresses
-from flaredb.store.messages import HeartbeatsWanted, Input, RegionsListed, RoutesLearned, SplitIdsGranted
+from flaredb.store.messages import (
+    HeartbeatsWanted,
+    Input,
+    OrderReceived,
+    RegionChecked,
+    RegionsListed,
+    RoutesLearned,
+    SplitIdsGranted,
+)
 
 STORE_HEARTBEAT_MS = 10_000
 ROUTES_PER_REFRESH = 1_024
 ROUTES_REFRESH_MS_MIN = 200
+ROUTES_INTERVAL_MS = 60_000
+"""Between two refreshes that nobody asked for: reading a thousand routes takes tens of milliseconds of the loop."""
+
 RETRY_DELAY_MS_MIN = 100
 RETRY_DELAY_MS_MAX = 2_000
 
@@ -44,6 +55,7 @@ class PdLink:
         has_regions: bool,
         store_heartbeat_ms: int = STORE_HEARTBEAT_MS,
         routes_refresh_ms_min: int = ROUTES_REFRESH_MS_MIN,
+        routes_interval_ms: int = ROUTES_INTERVAL_MS,
     ) -> None:
         self._client = client
         self._meta = store_meta
@@ -54,10 +66,12 @@ class PdLink:
 
         self._store_heartbeat_ms = store_heartbeat_ms
         self._routes_refresh_ms_min = routes_refresh_ms_min
+        self._routes_interval_ms = routes_interval_ms
         self._addresses = StoreAddresses(client.get_store)
         self._routes_wanted = asyncio.Event()
         self._routes_cursor = b""
         self._registered = asyncio.Event()
+        self._beat_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: set[asyncio.Task[None]] = set()
         """Under way for single regions: at most one question per region, as the core asks, and a report each."""
@@ -101,6 +115,19 @@ class PdLink:
         """Tell PD the results of a split; lost if PD is away, as the region heartbeats say the same. Never blocks."""
         self._spawn_call(self._report_split(regions), "reporting a split")
 
+    def check_region(self, region_id: RegionId) -> None:
+        """Ask PD for a region; the store is told RegionChecked, or nothing if PD does not answer. Never blocks."""
+        self._spawn_call(self._check_region(region_id), "asking for a region")
+
+    @property
+    def questions(self) -> int:
+        """Calls about single regions that are under way."""
+        return len(self._calls)
+
+    def beat_soon(self) -> None:
+        """Send a store heartbeat now instead of when it is due."""
+        self._beat_wanted.set()
+
     def refresh_soon(self) -> None:
         """Ask PD for routes, at most once per ``routes_refresh_ms_min``."""
         self._routes_wanted.set()
@@ -122,11 +149,18 @@ class PdLink:
         with suppress(PdError):
             await self._client.report_batch_split(regions)
 
+    async def _check_region(self, region_id: RegionId) -> None:
+        with suppress(PdError):
+            route = await self._client.get_region_by_id(region_id)
+            self._submit(RegionChecked(region_id, route.region if route is not None else None))
+
     async def _register(self) -> Region | None:
         created = await register(self._client, self._meta, self._has_regions)
         if not self._registered.is_set():
             self._registered.set()
-            self._client.heartbeats.start(lambda: self._submit(HeartbeatsWanted()))
+            self._client.heartbeats.start(
+                lambda: self._submit(HeartbeatsWanted()), lambda order: self._submit(OrderReceived(order))
+            )
         return created
 
     async def _bring_first_regions(self, created: Region | None) -> None:
@@ -158,16 +192,23 @@ class PdLink:
 
     async def _beat(self) -> None:
         outage = Outage(log, "the store heartbeat to PD")
+        loop = asyncio.get_running_loop()
+        next_routes_s = loop.time()
         await self._registered.wait()
         while True:
             try:
                 await self._client.store_heartbeat(self._stats_provider())
                 outage.recovered()
-                self.refresh_soon()
+                if loop.time() >= next_routes_s:
+                    next_routes_s = loop.time() + self._routes_interval_ms / 1000
+                    self.refresh_soon()
             except PdError as error:
                 outage.failed(error)
                 await self._register_again(error)
-            await asyncio.sleep(self._store_heartbeat_ms / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._store_heartbeat_ms / 1000):
+                    await self._beat_wanted.wait()
+            self._beat_wanted.clear()
 
     async def _register_again(self, error: PdError) -> None:
         """PD answers but does not want this heartbeat: it may have lost the store, as after a restore."""

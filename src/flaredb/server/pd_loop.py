@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from flaredb.model.ids import StoreId
+from flaredb.model.orders import RegionOrder
 from flaredb.pd.core import PdCore
-from flaredb.pd.messages import Answer, Call, Called, Effect, Fatal, Input, Note, Sync, SyncDone
+from flaredb.pd.messages import Answer, Call, Called, Effect, Fatal, Input, Note, SendOrder, Sync, SyncDone
 from flaredb.server.logs import log_event
 from flaredb.server.loop import monotonic_ms
 from flaredb.server.syncer import Syncer
@@ -22,6 +24,9 @@ class PdLoop:
 
     def __init__(self, core: PdCore, syncer: Syncer, fatal: Callable[[str, int], None]) -> None:
         self.core = core
+        self.on_order: Callable[[StoreId, RegionOrder], None] = lambda _store_id, _order: None
+        """Takes an order to a store; until somebody takes them they are lost, which PD makes good."""
+
         self._syncer = syncer
         self._fatal = fatal
         self._loop = asyncio.get_running_loop()
@@ -80,8 +85,11 @@ class PdLoop:
         elif isinstance(effect, Sync):
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, Note):
-            log_event(log, logging.INFO, effect.event, **dict(effect.fields))
-        elif isinstance(effect, Fatal):
+            log_event(log, getattr(logging, effect.level), effect.event, **dict(effect.fields))
+        elif isinstance(effect, SendOrder):
+            self.on_order(effect.store_id, effect.order)
+        else:
+            assert isinstance(effect, Fatal), f"unknown effect {effect!r}"
             self.stop()
             self._fatal(effect.reason, effect.exit_status)
 

@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from flaredb.engine.base import EngineLocked
 from flaredb.engine.rocks import RocksEngine, open_rocks
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model.errors import ConfigError
 from flaredb.pd.config import PdConfig
 from flaredb.pd.core import PdCore
+from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.server.addresses import split_address
 from flaredb.server.counters import Histogram
 from flaredb.server.etcd_service import EtcdService
@@ -86,8 +89,10 @@ class PdNode:
         self.address = advertised[0] if advertised else f"{host}:{port}"
         url = f"http://{self.address}"
         core = self.loop.core
+        service = self.service = PdService(self.loop, settings.name, url, PD_VERSION)
         self._api = PdApi(
             core,
+            service.orders,
             name=settings.name,
             client_url=url,
             version=PD_VERSION,
@@ -95,7 +100,6 @@ class PdNode:
             started_at_s=int(time.time()),
         )
         health = HealthService("pdpb.PD")
-        service = PdService(self.loop, settings.name, url, PD_VERSION)
         etcd = EtcdService(self.loop, settings.name, url, core.member_id)
         server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
         await server.start()
@@ -123,7 +127,7 @@ class PdNode:
         def load() -> Any:
             from flaredb.server.pd_pages import make_runner
 
-            return make_runner(self._api)
+            return make_runner(self._api, self.loop.call)
 
         runner = await asyncio.get_running_loop().run_in_executor(None, load)
         await runner.setup()
@@ -160,7 +164,9 @@ def _core_config(settings: PdSettings) -> PdConfig:
         split_keys=bootstrap.keys,
         initial_stores=settings.stores_wanted if bootstrap.has_layout else 0,
         tso_save_interval_ms=settings.tso_save_interval_ms,
-        max_store_down_time_ms=settings.schedule.max_store_down_time_ms,
+        schedule=ScheduleConfig(
+            location_labels=settings.replication.location_labels, **msgspec.structs.asdict(settings.schedule)
+        ),
     )
 
 

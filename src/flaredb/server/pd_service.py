@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ import grpc
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.pd import messages as m
 from flaredb.pd.messages import PdError
+from flaredb.server.order_streams import OrderStream, OrderStreams
 from flaredb.server.pd_loop import PdLoop
+from flaredb.server.pd_scheduling import SchedulingCalls, TimedUnary, wait_ms_of
 from flaredb.wire import pd_convert
 from flaredb.wire.convert import region_from_pb, store_from_pb, store_to_pb
 from flaredb.wire.pb import metapb_pb2, pdpb_pb2
@@ -65,6 +68,9 @@ class PdService:
             "AskBatchSplit": self._ask_batch_split,
             "ReportBatchSplit": self._report_batch_split,
         }
+        self._timed: dict[str, TimedUnary] = SchedulingCalls(loop).table()
+        self.orders = OrderStreams()
+        loop.on_order = self.orders.send
         self._streams: dict[str, Any] = {
             "Tso": self._tso,
             "QueryRegion": self._query_region,
@@ -78,21 +84,25 @@ class PdService:
     def _handler(self, name: str) -> Any:
         method = PD_METHODS[name]
         make = getattr(grpc, f"{method.arity}_rpc_method_handler")
-        if name in self._unary:
+        if name in self._unary or name in self._timed:
             return make(self._checked(name), method.request.FromString, _serialize)
         if name in self._streams:
             return make(self._streams[name], method.request.FromString, _serialize)
         return make(_refuse(name))
 
     def _checked(self, name: str) -> Any:
-        serve = self._unary[name]
+        unary, timed = self._unary.get(name), self._timed.get(name)
         response_class = PD_METHODS[name].response
 
         async def handle(request: Any, context: grpc.aio.ServicerContext) -> Any:
             if name not in _ANY_CLUSTER:
                 await self._check_cluster(request, context)
             try:
-                result = await serve(request)
+                if timed is not None:
+                    result = await timed(request, wait_ms_of(context.time_remaining()))
+                else:
+                    assert unary is not None
+                    result = await unary(request)
             except ValueError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{name}: {error}")
             response = response_class() if isinstance(result, PdError) else result
@@ -102,10 +112,15 @@ class PdService:
         return handle
 
     async def _check_cluster(self, request: Any, context: grpc.aio.ServicerContext) -> None:
+        mismatch = self._cluster_mismatch(request)
+        if mismatch is not None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, mismatch)
+
+    def _cluster_mismatch(self, request: Any) -> str | None:
         asked = request.header.cluster_id
-        if asked != self._cluster_id:
-            text = f"mismatch cluster id, need {self._cluster_id} but got {asked}"
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
+        if asked == self._cluster_id:
+            return None
+        return f"mismatch cluster id, need {self._cluster_id} but got {asked}"
 
     def _put_header(self, response: Any, error: PdError | None = None) -> None:
         """The error stays unset on success: old clients take any present error for a failure."""
@@ -300,18 +315,42 @@ class PdService:
     async def _region_heartbeat(
         self, requests: AsyncIterator[pdpb_pb2.RegionHeartbeatRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pdpb_pb2.RegionHeartbeatResponse]:
-        """Only refusals are answered: orders are not given yet. A refusal does not end the stream (wire facts 4.4)."""
-        async for request in requests:
-            await self._check_cluster(request, context)
-            try:
-                heartbeat = pd_convert.heartbeat_from_pb(request)
-            except ValueError as error:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            refused = await self._loop.call(m.ReportRegion(heartbeat))
-            if refused is not None:
-                response = pdpb_pb2.RegionHeartbeatResponse(region_id=request.region.id, target_peer=request.leader)
-                self._put_header(response, refused)
+        """Heartbeats come in, refusals and orders go out. A refusal does not end the stream (wire facts 4.4)."""
+        stream = OrderStream()
+        reader = asyncio.get_running_loop().create_task(self._read_heartbeats(requests, stream))
+        try:
+            async for response in stream.responses():
+                response.header.cluster_id = self._cluster_id
                 yield response
+            refusal = await reader
+            if refusal is not None:
+                await context.abort(*refusal)
+        finally:
+            self.orders.forget(stream)
+            reader.cancel()
+
+    async def _read_heartbeats(
+        self, requests: AsyncIterator[pdpb_pb2.RegionHeartbeatRequest], stream: OrderStream
+    ) -> tuple[grpc.StatusCode, str] | None:
+        """Until the store has no more to say; the status that ends the stream, if one does."""
+        try:
+            async for request in requests:
+                mismatch = self._cluster_mismatch(request)
+                if mismatch is not None:
+                    return grpc.StatusCode.FAILED_PRECONDITION, mismatch
+                try:
+                    heartbeat = pd_convert.heartbeat_from_pb(request)
+                except ValueError as error:
+                    return grpc.StatusCode.INVALID_ARGUMENT, str(error)
+                self.orders.bind(heartbeat.leader.store_id, stream)
+                refused = await self._loop.call(m.ReportRegion(heartbeat))
+                if refused is not None:
+                    response = pdpb_pb2.RegionHeartbeatResponse(region_id=request.region.id, target_peer=request.leader)
+                    self._put_header(response, refused)
+                    stream.put_refusal(response)
+        finally:
+            stream.end()
+        return None
 
 
 def _timestamp(stamp: m.Timestamps) -> pdpb_pb2.Timestamp:

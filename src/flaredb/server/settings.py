@@ -11,14 +11,17 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from flaredb.model import keys
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 
@@ -59,6 +62,20 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     """Where the store stands, for the placement of replicas."""
 
+    concurrent_send_snap_limit: Positive = 3
+    """Snapshots sent to other stores at a time; others wait. TiKV: 32, for many threads; here each costs a thread that
+    shares one interpreter with everything else."""
+
+    concurrent_recv_snap_limit: Positive = 3
+    """Snapshots received at a time; others are refused, and sent again later. TiKV: 32."""
+
+    snap_io_max_bytes_per_sec_bytes: Count = 100 * MIB
+    """Bytes of snapshots a second, sent and received together; 0: no limit."""
+
+    graceful_shutdown_timeout_ms: Count = 20_000
+    """How long a store that is told to stop (SIGTERM) goes on serving while it hands its leaders to other stores; 0: it
+    stops at once."""
+
     raw_scan_region_error: Literal["auto", "status", "region-error"] = "auto"
     """How RawScan reports a region error: as gRPC status UNAVAILABLE, in the response, or by what the client can read.
     The official Python client takes the second for an empty range and loses rows (wire facts 3.5)."""
@@ -97,12 +114,21 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     """Entries that all replicas hold before the log is compacted. TiKV's default is 50; here each compaction costs an
     entry of its own and a range deletion in the loop that serves all regions, so it is done less often."""
 
+    raft_log_gc_count_limit: Positive = 73_728
+    """A longer log is compacted although a replica lacks its entries; that replica then needs a snapshot."""
+
+    raft_log_gc_size_limit_bytes: Positive = 72 * MIB
+    """Likewise for a larger log."""
+
     pd_heartbeat_tick_interval_ms: Positive = 60_000
     """Between two reports of a region by its leader, without a change to report."""
 
     pd_store_heartbeat_tick_interval_ms: Positive = 10_000
     max_peer_down_duration_ms: Positive = 600_000
     """Silence after which a leader reports a replica as down."""
+
+    abnormal_leader_missing_duration_ms: Positive = 120_000
+    """A replica without a leader for so long asks PD whether it still belongs to its region. TiKV: 10m."""
 
     split_region_check_tick_interval_ms: Positive = 1_000
     """Between two looks at which regions have outgrown their size; a look is cheap. TiKV: 10s."""
@@ -144,6 +170,17 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
             yield (
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
+            )
+        if self.raft_log_gc_count_limit <= self.raft_log_gc_threshold:
+            yield (
+                f"raftstore.raft-log-gc-count-limit = {self.raft_log_gc_count_limit} must be greater than "
+                f"raftstore.raft-log-gc-threshold = {self.raft_log_gc_threshold}: replicas that are only a little "
+                "behind would need snapshots"
+            )
+        if self.abnormal_leader_missing_duration_ms <= high * self.raft_base_tick_interval_ms:
+            yield (
+                f"raftstore.abnormal-leader-missing-duration = {self.abnormal_leader_missing_duration_ms} ms must be "
+                f"greater than the longest election timeout of {high * self.raft_base_tick_interval_ms} ms"
             )
         if self.max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
             yield (
@@ -217,6 +254,9 @@ class RocksSettings(Section, frozen=True, kw_only=True):
 class StoreSettings(Section, frozen=True, kw_only=True):
     """All settings of one store process."""
 
+    profile: str = "default"
+    """A set of settings by name (server/profiles.py), under what else is said."""
+
     ready_file: str = ""
     """Written once the process serves (server/ready_file.py); empty: not at all."""
 
@@ -263,19 +303,36 @@ class ReplicationSettings(Section, frozen=True, kw_only=True):
     max_replicas: Positive = 3
     """Replicas of each region."""
 
+    location_labels: tuple[str, ...] = ()
+    """Store labels from the widest place to the narrowest; replicas are kept apart by them."""
+
 
 class ScheduleSettings(Section, frozen=True, kw_only=True):
-    """[schedule]"""
+    """[schedule]: what the cluster starts with. What is set while PD runs is kept and goes before it."""
 
     max_store_down_time_ms: Positive = 30 * 60_000
     """Silence after which a store counts as down."""
+
+    leader_schedule_limit: Count = 4
+    region_schedule_limit: Count = 2_048
+    replica_schedule_limit: Count = 64
+    max_snapshot_count: Count = 64
+    max_pending_peer_count: Count = 64
+    store_limit: Count = 15
+    """Peers a minute to a store, and as many from it."""
+
+    low_space_ratio: Share = 0.8
+    """A store fuller than this gets no further replicas."""
+
+    patrol_region_interval_ms: Positive = 10
+    enable_joint_consensus: bool = True
 
 
 class BootstrapSettings(Section, frozen=True, kw_only=True):
     """[bootstrap]: the initial layout of a new cluster. With neither key the first store bootstraps one region."""
 
     split_keys: tuple[str, ...] = ()
-    """Text, or hex: and hexadecimal digits. Read them by ``keys``."""
+    """As people write keys (model/keys.py). Read them by ``keys``."""
 
     stores: Count = 0
     """Stores to wait for before the regions are placed; 0: as many as replication.max-replicas."""
@@ -368,11 +425,12 @@ class PdSettings(Section, frozen=True, kw_only=True):
 
 
 def load_store_settings(path: Path | None, flags: Mapping[str, Any]) -> StoreSettings:
-    """Settings of a store: ``flags`` (nested tables, as in the file) over the file over the defaults.
+    """Settings of a store: ``flags`` (nested tables, as in the file) over the file over its profile over the defaults.
 
     Errors: ConfigError naming the file for anything that is not right.
     """
-    settings = _load(StoreSettings, path, flags)
+    named = flags.get("profile") or (toml_file.read_toml(path).get("profile") if path is not None else None)
+    settings = _load(StoreSettings, path, flags, profile_tables(named or "default"))
     settings.validate()
     return settings
 
@@ -388,29 +446,25 @@ def load_pd_settings(path: Path | None, flags: Mapping[str, Any]) -> PdSettings:
 
 
 def parse_key(text: str) -> bytes:
-    """A key as people write it: text (UTF-8), or "hex:" and hexadecimal digits.
-
-    Errors: ConfigError for digits that are not hexadecimal.
-    """
-    if not text.startswith("hex:"):
-        return text.encode()
+    """A key as people write it (model/keys.py). Errors: ConfigError for one that cannot be read."""
     try:
-        return bytes.fromhex(text.removeprefix("hex:"))
+        return keys.parse_key(text)
     except ValueError as error:
-        raise ConfigError(
-            f'"{text}" is not a key: after hex: come pairs of hexadecimal digits, such as hex:00ff'
-        ) from error
+        raise ConfigError(str(error)) from error
 
 
-def _load(kind: type[AnySection], path: Path | None, flags: Mapping[str, Any]) -> AnySection:
+def _load(
+    kind: type[AnySection], path: Path | None, flags: Mapping[str, Any], under: Mapping[str, Any] | None = None
+) -> AnySection:
+    """``under``: tables that stand under the file."""
     if path is None:
-        return toml_file.build(kind, flags)
+        return toml_file.build(kind, toml_text.merge(under or {}, flags))
     tables = toml_file.read_toml(path)
     try:
         toml_file.build(kind, tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return toml_file.build(kind, toml_text.merge(tables, flags))
+    return toml_file.build(kind, toml_text.merge(toml_text.merge(under or {}, tables), flags))
 
 
 def _check_listener(key: str, bound: str, advertised: str) -> None:

@@ -7,6 +7,7 @@ A file is magic and version, then records: length:4, CRC-32:4, chunk; a length o
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import struct
@@ -18,6 +19,7 @@ from typing import IO
 
 from flaredb.model.ids import RegionId
 from flaredb.model.limits import MIB
+from flaredb.server.logs import log_event
 from flaredb.wire.frames import FrameError
 from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshot_stream import TOTALS_BYTES, SnapshotTotals
@@ -32,6 +34,8 @@ SYNC_EVERY_BYTES = 8 * MIB
 """Dirty pages are written out this often, so that the last sync is short and syncs of the WAL do not wait for it."""
 
 _RECORD = struct.Struct(">II")
+
+log = logging.getLogger(__name__)
 
 
 class DiskSnapshotFiles:
@@ -64,10 +68,13 @@ class DiskSnapshotFiles:
         return SnapshotFile(path)
 
     def discard(self, name: str) -> None:
-        """Delete a snapshot that is installed or not wanted; one that is gone is fine. Errors: OSError."""
-        found = self.open(name)
-        if found is not None:
+        """Delete a snapshot that is installed or not wanted; one that is gone is fine. What stays is swept later."""
+        if self.open(name) is None:
+            return
+        try:
             (self.directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            log_event(log, logging.WARNING, "a snapshot file cannot be deleted now", file=name, error=str(error))
 
     def sweep(self, keep: set[str], unused_seconds: float = 0.0) -> list[str]:
         """Delete unfinished files that nobody writes, and whole ones not in ``keep`` that are older than given.
@@ -163,7 +170,16 @@ class SnapshotFile:
         return self._path.stat().st_size
 
     def chunks(self) -> Iterator[bytes]:
-        """Its chunks in order. Errors: StateCorrupted for a chunk or an end that fails its check; OSError."""
+        """Its chunks in order.
+
+        Errors: StateCorrupted for a chunk or an end that fails its check, and for a file that cannot be read.
+        """
+        try:
+            yield from self._checked_chunks()
+        except OSError as error:
+            raise self._corrupted(f"it cannot be read: {error}") from error
+
+    def _checked_chunks(self) -> Iterator[bytes]:
         totals = SnapshotTotals()
         with open(self._path, "rb") as file:
             if file.read(len(MAGIC)) != MAGIC:

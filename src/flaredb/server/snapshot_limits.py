@@ -35,6 +35,10 @@ class SnapshotLimits:
     answer_timeout_ms: int = 10_000
     """For a head to come, and for the go-ahead that answers it."""
 
+    stall_timeout_ms: int = 30_000
+    """For one step of either end: a batch to leave, a frame to come, the last answer. A process that is stopped or
+    hangs must not hold a place for the whole time below."""
+
     seconds_min: float = 600.0
     bytes_per_second_min: int = MIB
     """A whole snapshot may take ``seconds_min``, or the time of its size at this pace if that is longer."""

@@ -21,7 +21,8 @@ from flaredb.server.snapshot_files import DiskSnapshotFiles, SnapshotFile, Snaps
 from flaredb.server.snapshot_limits import Pace, SnapshotLimits
 from flaredb.store.messages import Input, RaftEnvelope, SnapshotReceived
 from flaredb.wire.frames import FrameError
-from flaredb.wire.peer_stream import FrameKind, encode_frame
+from flaredb.wire.peer_stream import GREETING_SIZE_BYTES_MAX, FrameKind, encode_frame
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshot_stream import (
     SNAPSHOT_FRAME_BYTES_MAX,
     SnapshotHead,
@@ -30,6 +31,7 @@ from flaredb.wire.snapshot_stream import (
 )
 
 CLOSE_FLUSH_MS = 500
+REFUSAL_BYTES_MAX = GREETING_SIZE_BYTES_MAX - 1
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ class SnapshotReceiver:
         self._pace = pace
         self._counters = counters
         self._tasks: set[asyncio.Task[None]] = set()
-        self._receiving: set[RegionId] = set()
+        self._receiving: dict[RegionId, tuple[int, FrameStream]] = {}
+        """Under way: the term of its leader, and its connection."""
 
     @property
     def count(self) -> int:
@@ -88,12 +91,14 @@ class SnapshotReceiver:
             reason = self._reason_to_refuse(head)
             if reason is not None:
                 raise SnapshotRefused(reason)
-            self._receiving.add(head.envelope.region_id)
+            region_id, mine = head.envelope.region_id, (head.envelope.message.term, stream)
+            self._receiving[region_id] = mine
             try:
                 async with asyncio.timeout(self._limits.seconds_max(head.size_bytes)):
                     await self._receive(from_store, head, stream)
             finally:
-                self._receiving.discard(head.envelope.region_id)
+                if self._receiving.get(region_id) is mine:
+                    del self._receiving[region_id]
             await stream.close(CLOSE_FLUSH_MS)
         except (FrameError, OSError, TimeoutError) as error:
             reason = str(error) or "it took too long"
@@ -105,9 +110,10 @@ class SnapshotReceiver:
         region_id = head.envelope.region_id
         if head.envelope.to_store != self._store_id:
             return f"this is store {self._store_id}, the snapshot is for store {head.envelope.to_store}"
-        if region_id in self._receiving:
+        term, stream = self._receiving.get(region_id, (-1, None))
+        if head.envelope.message.term <= term:
             return f"store {self._store_id} is receiving a snapshot of region {region_id} already"
-        if len(self._receiving) >= self._limits.receiving_max:
+        if stream is None and len(self._receiving) >= self._limits.receiving_max:
             return (
                 f"store {self._store_id} is receiving {len(self._receiving)} snapshots, which is all that "
                 "server.concurrent-recv-snap-limit allows"
@@ -120,7 +126,14 @@ class SnapshotReceiver:
                 f"store {self._store_id} has {free_bytes} bytes free, a snapshot of {head.size_bytes} bytes needs "
                 f"{wanted_bytes}"
             )
-        return self._refusal(head.envelope)
+        try:
+            refusal = self._refusal(head.envelope)
+        except StateCorrupted as error:
+            return f"the snapshot does not say which region it is of: {error}"
+        if refusal is None and stream is not None:
+            # Of a leader that was deposed, and that may hang: the new one's snapshot takes its place.
+            stream.abort()
+        return refusal
 
     async def _receive(self, from_store: StoreId, head: SnapshotHead, stream: FrameStream) -> None:
         loop = asyncio.get_running_loop()
@@ -132,7 +145,8 @@ class SnapshotReceiver:
             await stream.write([encode_frame(FrameKind.SNAPSHOT_GO_AHEAD)])
             file = None
             while file is None:
-                frames = await stream.read()
+                async with asyncio.timeout(self._limits.stall_timeout_ms / 1000):
+                    frames = await stream.read()
                 size_bytes = sum(len(body) for _, body in frames)
                 self._counters.bytes_received += size_bytes
                 await self._pace.take(size_bytes)
@@ -168,7 +182,7 @@ class SnapshotReceiver:
         level = logging.INFO if is_early else logging.WARNING
         log_event(log, level, "a snapshot was not received", store_id=from_store, reason=reason)
         with suppress(FrameError):
-            await stream.write([encode_frame(FrameKind.REFUSAL, reason.encode())])
+            await stream.write([encode_frame(FrameKind.REFUSAL, reason.encode()[:REFUSAL_BYTES_MAX])])
             await stream.close(CLOSE_FLUSH_MS)
 
 

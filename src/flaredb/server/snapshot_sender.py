@@ -125,8 +125,9 @@ class SnapshotSender:
         try:
             await self._greet(order, stream)
             totals = await self._send_chunks(order, stream, thread)
-            await stream.write([encode_end(totals)])
-            await _answer(stream, FrameKind.SNAPSHOT_DONE)
+            async with self._stall_timeout():
+                await stream.write([encode_end(totals)])
+                await _answer(stream, FrameKind.SNAPSHOT_DONE)
             log_event(
                 log,
                 logging.INFO,
@@ -139,6 +140,9 @@ class SnapshotSender:
             await stream.close(CLOSE_FLUSH_MS)
         finally:
             stream.abort()
+
+    def _stall_timeout(self) -> asyncio.Timeout:
+        return asyncio.timeout(self._limits.stall_timeout_ms / 1000)
 
     async def _greet(self, order: SendSnapshot, stream: FrameStream) -> None:
         """Connect, and return once the receiver wants the snapshot."""
@@ -163,7 +167,8 @@ class SnapshotSender:
                 ahead = loop.run_in_executor(thread, _read_batch, chunks, totals)
                 size_bytes = sum(map(len, parts))
                 await self._pace.take(size_bytes)
-                await stream.write(parts)
+                async with self._stall_timeout():
+                    await stream.write(parts)
                 self._counters.bytes_sent += size_bytes
         except FrameError as error:
             raise await _refusal_before(stream, error) from error

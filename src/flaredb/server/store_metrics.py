@@ -22,6 +22,7 @@ def render_store_metrics(counters: Counters) -> str:
             *_requests(counters),
             *_raft(counters),
             *_traffic(counters),
+            *_snapshots(counters),
             *_pd(counters),
             *_store(counters),
             *process_metrics(),
@@ -74,6 +75,35 @@ def _traffic(counters: Counters) -> list[Metric]:
             {"made": peers.connects, "made_again": peers.reconnects, "refused": peers.refused_inbound},
         ),
         counter("tikv_channel_full_total", "Refusals of a full queue", counters.channel_full),
+    ]
+
+
+def _snapshots(counters: Counters) -> list[Metric]:
+    snapshots = counters.snapshots
+    return [
+        gauge("tikv_raftstore_snapshot_traffic_total", "Snapshots on their way right now", counters.snapshot_traffic),
+        histogram(
+            "tikv_server_snapshot_duration_seconds",
+            "Whole snapshots, from the first byte to the last answer",
+            {"send": snapshots.send_seconds, "recv": snapshots.receive_seconds},
+        ),
+        counter(
+            "tikv_snapshot_limit_transport_bytes_total",
+            "Bytes of snapshots",
+            {"send": snapshots.bytes_sent, "recv": snapshots.bytes_received},
+        ),
+        counter(
+            "flaredb_snapshots_total",
+            "Snapshots to and from other stores",
+            {
+                "sent": snapshots.sent,
+                "send_failed": snapshots.send_failed,
+                "received": snapshots.received,
+                "receive_failed": snapshots.receive_failed,
+                "refused": snapshots.refused,
+            },
+            label="outcome",
+        ),
     ]
 
 

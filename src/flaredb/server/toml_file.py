@@ -119,6 +119,8 @@ def _allowed(name: str, kind: Any) -> str:
     match info:
         case msgspec.inspect.IntType(ge=low, le=high):
             return _noun(name) + _bounds(name, low, high)
+        case msgspec.inspect.FloatType():
+            return "a number above 0 and at most 1"
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.LiteralType(values=values):

@@ -31,6 +31,12 @@ from flaredb.store.lifecycle import stage_destruction
 from flaredb.store.peer import Peer, Proposal
 from flaredb.wire.entries import COMPACT_LOG, SPLIT, WRITE, decode_entry
 
+SAMPLE_OPERATIONS = 61
+"""One put or delete in so many is looked up first; a prime, so that it does not fall in step with a pattern."""
+
+SAMPLE_BYTES = 64 * 1024
+"""Or when so much was written since: large values are looked up one by one."""
+
 Answer = Callable[[Request, Any], None]
 Outcome = SplitApplied | ChangeApplied | InstallBegun
 """What a batch does to regions, to be made true in memory once it is written."""
@@ -175,7 +181,7 @@ class Applier:
         if code == PUT:
             self._put(peer, cf, key, operation[3])
         elif code == DELETE:
-            self._delete(cf, key)
+            self._delete(peer, cf, key)
         elif code == DELETE_RANGE:
             self._delete_range(peer, cf, key, operation[3])
         else:
@@ -184,24 +190,43 @@ class Applier:
         return None
 
     def _put(self, peer: Peer, cf: int, key: bytes, value: bytes) -> None:
+        size = len(key) + len(value)
+        self._sample(peer, cf, key, size)
         self._batch.put(DATA_CFS[cf], key, value)
         self._pending.set(cf, key, value)
         traffic = peer.traffic
         traffic.keys_written += 1
-        size = len(key) + len(value)
         traffic.bytes_written += size
         peer.approximate_size_bytes += size
         peer.grown_bytes += size
         peer.approximate_keys += 1
 
-    def _delete(self, cf: int, key: bytes) -> None:
+    def _delete(self, peer: Peer, cf: int, key: bytes) -> None:
+        self._sample(peer, cf, key, len(key))
         self._batch.delete(DATA_CFS[cf], key)
         self._pending.set(cf, key, None)
+
+    def _sample(self, peer: Peer, cf: int, key: bytes, size_bytes: int) -> None:
+        """Look now and then what a put or delete takes away; it stands for those since the last look.
+
+        Counts only: what is applied does not depend on it.
+        """
+        peer.unsampled += 1
+        peer.unsampled_bytes += size_bytes
+        if peer.unsampled < SAMPLE_OPERATIONS and peer.unsampled_bytes < SAMPLE_BYTES:
+            return
+        value = self._pending.get(cf, key)
+        if value is not None:
+            taken_bytes = (len(key) + len(value)) * peer.unsampled
+            peer.approximate_size_bytes = max(peer.approximate_size_bytes - taken_bytes, 0)
+            peer.approximate_keys = max(peer.approximate_keys - peer.unsampled, 0)
+        peer.unsampled = peer.unsampled_bytes = 0
 
     def _delete_range(self, peer: Peer, cf: int, start: bytes, end: bytes) -> None:
         bound = end or peer.region.end_key or None
         self._batch.delete_range(DATA_CFS[cf], start, bound)
         self._pending.delete_range(cf, start, bound)
+        peer.is_miscounted = True
 
     def _compare_and_swap(
         self, peer: Peer, cf: int, key: bytes, expected: bytes | None, value: bytes | None
@@ -212,5 +237,5 @@ class Applier:
         if value is not None:
             self._put(peer, cf, key, value)
         elif current is not None:
-            self._delete(cf, key)
+            self._delete(peer, cf, key)
         return CasResult(True, current)

@@ -12,7 +12,7 @@ from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
-from flaredb.store.messages import RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
+from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
 from flaredb.wire.states import decode_region
 
@@ -24,12 +24,59 @@ _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 
 def take_envelope(store: Store, envelope: RaftEnvelope) -> None:
     """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
+    if type(envelope) is Beat and _take_beat(store, envelope):
+        return
     if envelope.is_tombstone:
         _take_tombstone(store, envelope)
         return
     peer = _receiver(store, envelope)
     if peer is not None:
         _step(store, peer, envelope)
+
+
+def collect(store: Store, peer: Peer) -> None:
+    """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
+    messages = peer.node.take_messages()
+    if messages:
+        store.outbox.add(peer, messages)
+    elif peer.node.has_ready():
+        store.touched.add(peer.region.id)
+
+
+def _take_beat(store: Store, beat: Beat) -> bool:
+    """Take a beat between two replicas that know each other, if it changes nothing; else it is a message like others.
+
+    Post: an answer leaves with this step, as it would from Raft.
+    """
+    peer = store.peers.get(beat.region_id)
+    if peer is None or beat.to_peer != peer.meta.id or beat.from_peer not in peer.last_heard_ms:
+        return False
+    epoch = peer.region.epoch
+    if beat.conf_ver < epoch.conf_ver:
+        return False
+    if beat.is_answer:
+        if not peer.node.hear_follower(beat.from_peer, beat.term, beat.index):
+            return False
+    else:
+        commit = peer.node.hear_leader(beat.from_peer, beat.term, beat.commit)
+        if commit is None:
+            return False
+        answer = Beat(
+            beat.region_id,
+            beat.to_peer,
+            beat.to_store,
+            beat.from_peer,
+            beat.from_store,
+            epoch.conf_ver,
+            epoch.version,
+            True,
+            beat.term,
+            beat.index,
+            commit,
+        )
+        store.outbox.put(answer)
+    peer.last_heard_ms[beat.from_peer] = store.now_ms
+    return True
 
 
 def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
@@ -39,7 +86,7 @@ def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
         peer.node.step(envelope.message)
     except RaftError as error:
         store.note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
-    store.collect(peer)
+    collect(store, peer)
 
 
 def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:

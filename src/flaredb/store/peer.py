@@ -98,6 +98,7 @@ class Peer:
         "held_to",
         "incoming",
         "is_destroyed",
+        "is_miscounted",
         "last_heard_ms",
         "leader_id",
         "meta",
@@ -114,6 +115,8 @@ class Peer:
         "synced_applied_index",
         "traffic",
         "transfer_was_running",
+        "unsampled",
+        "unsampled_bytes",
         "unsynced",
         "writes",
     )
@@ -156,6 +159,11 @@ class Peer:
         self.traffic = Traffic()
         self.approximate_size_bytes = 0
         self.approximate_keys = 0
+        self.unsampled = 0
+        self.unsampled_bytes = 0
+        """Puts and deletes, and their bytes, since the applier last looked what one of them takes away."""
+        self.is_miscounted = False
+        """True once a range was deleted: how much that was is not known before the rows are counted again."""
         self.grown_bytes = 0
         """Written since the region was last looked at by a split check."""
         self.split: SplitUnderWay | None = None

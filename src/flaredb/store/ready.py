@@ -22,7 +22,7 @@ from flaredb.raft import Entry, Message, MessageType, Ready, SnapshotStatus
 from flaredb.store.applier import Applier
 from flaredb.store.config import StoreConfig
 from flaredb.store.install import begin_install
-from flaredb.store.messages import RaftEnvelope, SendSnapshot
+from flaredb.store.messages import Beat, RaftEnvelope, SendSnapshot
 from flaredb.store.peer import Peer, Unsynced
 from flaredb.store.reads import on_read_states
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -34,6 +34,7 @@ OnSoftState = Callable[[Peer], None]
 
 _SNAPSHOT = MessageType.MsgSnapshot
 _HEARTBEAT = MessageType.MsgHeartbeat
+_HEARTBEAT_RESPONSE = MessageType.MsgHeartbeatResponse
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 
 
@@ -156,12 +157,28 @@ class Outbox:
                 continue
             if store_id is None:
                 continue
-            envelope = RaftEnvelope(
-                region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
-            )
-            if kind in _VOTES or (kind is _HEARTBEAT and not message.commit):
-                # To whom nothing is known to have arrived: these may make the replica that they are for.
-                envelope.sender_range = (region.start_key, region.end_key)
+            is_answer = kind is _HEARTBEAT_RESPONSE
+            if (is_answer or (kind is _HEARTBEAT and message.commit)) and not message.context:
+                envelope: RaftEnvelope = Beat(
+                    region_id,
+                    peer_id,
+                    own_store_id,
+                    PeerId(message.to),
+                    store_id,
+                    conf_ver,
+                    version,
+                    is_answer,
+                    message.term,
+                    message.index,
+                    message.commit,
+                )
+            else:
+                envelope = RaftEnvelope(
+                    region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
+                )
+                if kind in _VOTES or kind is _HEARTBEAT:
+                    # To whom nothing is known to have arrived: these may make the replica that they are for.
+                    envelope.sender_range = (region.start_key, region.end_key)
             if store_id in by_store:
                 by_store[store_id].append(envelope)
             else:

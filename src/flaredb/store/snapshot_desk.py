@@ -21,8 +21,10 @@ from flaredb.store.roles import conf_state_of
 from flaredb.wire.snapshots import CHUNK_ROWS_BYTES, encode_chunk
 from flaredb.wire.states import ApplyState, decode_apply_state, decode_log_entry, decode_region, encode_region
 
-SCAN_ROWS = 512
-"""Rows read from the engine at a time."""
+SCAN_ROWS_MAX = 512
+"""Rows read from the engine at a time; fewer where they are large, so that a page holds about one chunk."""
+
+_FIRST_SCAN_ROWS = 4
 
 _Key = tuple[RegionId, int]
 """Region, and the peer that the snapshot is for."""
@@ -59,12 +61,16 @@ class RegionSnapshot:
     def _rows(self, cf: str) -> Iterator[tuple[bytes, bytes]]:
         """Read in pages: an engine may gather all rows of a scan before the first is asked for."""
         start, end = self._region.start_key, self._region.end_key or None
+        wanted = _FIRST_SCAN_ROWS
         while True:
-            page = list(self._snapshot.scan(cf, start, end, limit=SCAN_ROWS))
+            page = list(self._snapshot.scan(cf, start, end, limit=wanted))
             yield from page
-            if len(page) < SCAN_ROWS:
+            if len(page) < wanted:
                 return
             start = page[-1][0] + b"\x00"
+            size_bytes = sum(len(key) + len(value) for key, value in page)
+            fitting = len(page) * CHUNK_ROWS_BYTES // max(size_bytes, 1)
+            wanted = max(min(fitting, SCAN_ROWS_MAX), 1)
 
     def close(self) -> None:
         """Let go of the engine's snapshot."""

@@ -1,9 +1,9 @@
 """Split checks: which regions have outgrown their size, and at which keys to cut them.
 
-Sizes are counted as writes apply, so they only grow, and a key written twice counts twice. When the count passes the
-maximum, the region's rows are read, a slice per step, on a snapshot: that gives the true size, and the keys if it is
-to be cut. The work is paid for by the writes that caused it: a region is read again only after it has grown by a
-sixteenth of the split size.
+Sizes are counted as writes apply; what overwrites and deletes take away is estimated by looking some of them up
+(applier.py). When the count passes the maximum, or a range was deleted, the region's rows are read, a slice per step,
+on a snapshot: that gives the true size, and the keys if it is to be cut. The work is paid for by the writes that caused
+it: a region is read again only after it has grown by a sixteenth of the split size, or has lost a range.
 
 A cut is always the first key of a piece that is not the region's first, so no cut is empty, a border or inside a key.
 """
@@ -31,9 +31,11 @@ SAMPLED_ROWS = 16
 
 
 def outgrown(config: StoreConfig, peer: Peer) -> bool:
-    """True if the region's rows should be read, to find out whether and where it is to be split."""
+    """True if the region's rows should be read, to find out its size, and whether and where it is to be split."""
     if not config.region_split_size_bytes or not peer.is_leader or peer.split is not None:
         return False
+    if peer.is_miscounted:
+        return True
     if peer.grown_bytes < config.region_split_size_bytes // GROWTH_SHARE:
         return False
     return (

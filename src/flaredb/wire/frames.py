@@ -2,8 +2,8 @@
 
 Every field is carried, in the order of its dataclass. What most messages leave at its default (snapshot, rejection,
 context and the like) sits together in one optional tail that costs a single byte when absent; what only concerns the
-replica's birth and death (the sender's range, the tombstone mark) likewise in another. Plain heartbeats and their
-answers, which is most of what thousands of quiet regions say, stand in a list of their own that has no other fields.
+replica's birth and death (the sender's range, the tombstone mark) likewise in another. Beats, which are most of what
+thousands of quiet regions say, stand in a list of their own, read and written by compiled code alone.
 Arrays instead of maps and msgpack instead of protobuf because these bytes are made and read for every write
 (ARCHITECTURE.md, speed).
 """
@@ -17,7 +17,7 @@ import msgspec
 from flaredb.model.errors import FlareDBError
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.raft.types import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
-from flaredb.store.messages import RaftEnvelope
+from flaredb.store.messages import Beat, RaftEnvelope
 
 ENVELOPES_VERSION = 3
 """First byte of an envelope batch; a store refuses what it does not know."""
@@ -49,23 +49,8 @@ _EnvelopeTuple = tuple[
     _LifeTuple | None,
 ]
 
-_BeatTuple = tuple[
-    RegionId,
-    PeerId,  # from
-    StoreId,  # from
-    PeerId,  # to
-    StoreId,  # to
-    int,  # conf_ver
-    int,  # version
-    MessageType,
-    int,  # term
-    int,  # index
-    int,  # commit
-]
-_BEATS = frozenset({MessageType.MsgHeartbeat, MessageType.MsgHeartbeatResponse})
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[list[_EnvelopeTuple], list[_BeatTuple]])
+_decoder = msgspec.msgpack.Decoder(tuple[list[_EnvelopeTuple], list[Beat]])
 
 
 class FrameError(FlareDBError):
@@ -80,19 +65,14 @@ def encode_envelopes(envelopes: list[RaftEnvelope]) -> bytes:
 def encode_envelopes_after(head: bytes, envelopes: list[RaftEnvelope]) -> bytearray:
     """``head`` followed by the bytes of a batch, in one buffer, so that a frame header costs no further copy."""
     buffer = bytearray(head + _VERSION_BYTE)
-    full: list[tuple[Any, ...]] = []
-    beats: list[tuple[Any, ...]] = []
-    for envelope in envelopes:
-        if envelope.message.msg_type in _BEATS and _is_plain(envelope):
-            beats.append(_beat_tuple(envelope))
-        else:
-            full.append(_envelope_tuple(envelope))
+    beats = [envelope for envelope in envelopes if type(envelope) is Beat]
+    full = [_envelope_tuple(envelope) for envelope in envelopes if type(envelope) is not Beat]
     _encoder.encode_into((full, beats), buffer, len(buffer))
     return buffer
 
 
 def decode_envelopes(data: bytes | bytearray | memoryview) -> list[RaftEnvelope]:
-    """The batch that ``encode_envelopes`` made, in the same order, but plain heartbeats and their answers last.
+    """The batch that ``encode_envelopes`` made, in the same order, but beats last.
 
     Errors: FrameError for an unknown version, truncated or foreign bytes; nothing is returned then.
     """
@@ -103,21 +83,7 @@ def decode_envelopes(data: bytes | bytearray | memoryview) -> list[RaftEnvelope]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FrameError(f"a batch of Raft messages of {len(data)} bytes cannot be read: {error}") from error
     full, beats = decoded
-    envelopes = [_envelope(fields) for fields in full]
-    envelopes += [
-        RaftEnvelope(
-            region_id,
-            from_peer,
-            from_store,
-            to_peer,
-            to_store,
-            conf_ver,
-            version,
-            Message(kind, to_peer, from_peer, term, 0, index, [], commit),
-        )
-        for region_id, from_peer, from_store, to_peer, to_store, conf_ver, version, kind, term, index, commit in beats
-    ]
-    return envelopes
+    return [*map(_envelope, full), *beats]
 
 
 def _unknown_version_text(data: bytes | bytearray | memoryview) -> str:
@@ -126,37 +92,6 @@ def _unknown_version_text(data: bytes | bytearray | memoryview) -> str:
     return (
         f"a batch of Raft messages has version {data[0]}, this store reads version {ENVELOPES_VERSION}; "
         "run the same FlareDB version on all stores"
-    )
-
-
-def _is_plain(envelope: RaftEnvelope) -> bool:
-    """True if a beat carries all that the envelope says."""
-    message = envelope.message
-    return not (
-        message.entries
-        or message.log_term
-        or message.to != envelope.to_peer
-        or message.from_ != envelope.from_peer
-        or _has_tail(message)
-        or envelope.sender_range is not None
-        or envelope.is_tombstone
-    )
-
-
-def _beat_tuple(envelope: RaftEnvelope) -> tuple[Any, ...]:
-    message = envelope.message
-    return (
-        envelope.region_id,
-        envelope.from_peer,
-        envelope.from_store,
-        envelope.to_peer,
-        envelope.to_store,
-        envelope.conf_ver,
-        envelope.version,
-        message.msg_type,
-        message.term,
-        message.index,
-        message.commit,
     )
 
 
@@ -189,19 +124,15 @@ def _life_tuple(envelope: RaftEnvelope) -> tuple[Any, ...] | None:
     return (envelope.sender_range, envelope.is_tombstone)
 
 
-def _has_tail(message: Message) -> bool:
-    return bool(
+def _tail_tuple(message: Message) -> tuple[Any, ...] | None:
+    if not (
         message.context
         or message.reject
         or message.reject_hint
         or message.priority
         or message.request_snapshot
         or message.snapshot is not None
-    )
-
-
-def _tail_tuple(message: Message) -> tuple[Any, ...] | None:
-    if not _has_tail(message):
+    ):
         return None
     snapshot = None if message.snapshot is None else _snapshot_tuple(message.snapshot)
     return (

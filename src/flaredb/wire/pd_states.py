@@ -43,6 +43,28 @@ class GcRecord(msgspec.Struct, array_like=True, frozen=True):
     services: dict[bytes, ServiceClaim] = {}  # msgspec copies the default
 
 
+class ScheduleRecord(msgspec.Struct, array_like=True, frozen=True):
+    """What people changed about scheduling while PD ran."""
+
+    settings: dict[str, str | bool | int | float] = {}
+    """Kebab-case name -> value as people write it; only what was changed."""
+
+    schedulers: dict[str, list[int]] | None = None
+    """Name -> stores it is for, if it is for some; None: as PD comes."""
+
+    store_limits: dict[int, tuple[float, float]] = {}
+    """Store -> peers a minute to add, to remove."""
+
+    store_weights: dict[int, tuple[float, float]] = {}
+    """Store -> weight for leaders, for regions."""
+
+    kept_learners: list[int] = []
+    """Peers that a person added as learners."""
+
+    buried_stores: list[int] = []
+    """Stores that were removed and forgotten; their ids never come back."""
+
+
 class _Store(msgspec.Struct, array_like=True, frozen=True):
     id: int
     address: str
@@ -82,6 +104,15 @@ def encode_gc(record: GcRecord) -> bytes:
 def decode_gc(data: bytes) -> GcRecord:
     """Errors: StateCorrupted."""
     return load_record(data, GcRecord)
+
+
+def encode_schedule(record: ScheduleRecord) -> bytes:
+    return dump_record(record)
+
+
+def decode_schedule(data: bytes) -> ScheduleRecord:
+    """Errors: StateCorrupted."""
+    return load_record(data, ScheduleRecord)
 
 
 def encode_bound(bound: int) -> bytes:

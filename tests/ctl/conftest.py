@@ -1,0 +1,18 @@
+"""``flaredb ctl`` against a PD in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.ctl.ctl_rig import CtlRig
+from tests.rim.order_rig import running_rig
+
+
+@pytest.fixture
+async def ctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CtlRig]:
+    monkeypatch.delenv("FLAREDB_PD", raising=False)
+    async with running_rig(tmp_path) as rig:
+        yield CtlRig(rig)
