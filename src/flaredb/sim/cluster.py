@@ -103,7 +103,6 @@ class SimCluster:
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
-        self.mover.settle()
         for client in self.clients:
             client.stop()
 
