@@ -193,7 +193,7 @@ def dead(regions: int = 12, mib_each: int = 2, data_dir: str | None = None) -> N
             "three replicas of everything",
         )
         print(
-            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: three live replicas of every region "
+            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: every region has three live replicas "
             f"after {time.monotonic() - began:.1f} s (max-store-down-time 3 s)"
         )
 
