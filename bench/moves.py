@@ -185,15 +185,12 @@ def dead(regions: int = 12, mib_each: int = 2, data_dir: str | None = None) -> N
         victim.child.kill()
         began = time.monotonic()
         await_true(
-            lambda: (
-                rig.are_whole()
-                and not any(victim.store_id in rig.replicas(region) for region in rig.regions())
-            ),
+            lambda: rig.are_whole() and not any(victim.store_id in rig.replicas(region) for region in rig.regions()),
             SETTLE_SECONDS_MAX,
             "three replicas of everything",
         )
         print(
-            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: every region has three live replicas "
+            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: all have three replicas again "
             f"after {time.monotonic() - began:.1f} s (max-store-down-time 3 s)"
         )
 

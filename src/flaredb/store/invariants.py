@@ -21,7 +21,7 @@ def check_store(store: StoreState) -> None:
     assert store.waiting_requests >= 0, "more answers than requests"
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
     for peer in store.peers.values():
-        assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over from a step"
+        assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
 
 
