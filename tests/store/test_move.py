@@ -146,7 +146,7 @@ def test_a_quorum_check_in_the_same_step_makes_nobody_look_dead() -> None:
     made.await_caught_up(1, NEW)
     leader = made.await_leader(1)
     raft = leader.store.peers[R1].node.raft
-    made.run_until(lambda: all(progress.recent_active for progress in raft.prs.progress.values()))
+    made.run_until(lambda: all(each.recent_active and each.matched for each in raft.prs.progress.values()))
     leader.inbox.clear()
     raft.prs.quorum_recently_active(raft.id)
     made.order(1, ChangePeers((PeerChange(ADD, NEW),)))
