@@ -100,6 +100,21 @@ def test_a_store_takes_a_region_that_was_moved_to_it_before_it_had_its_first_lis
     assert made.rows(4) == made.rows(made.await_leader(1).id)
 
 
+def test_a_quorum_check_in_the_same_step_makes_nobody_look_dead() -> None:
+    """PD answers heartbeats, which leave with ticks: its orders come again and again right after a quorum check."""
+    made = cluster()
+    made.change(1, (LEARNER, NEW))
+    made.await_caught_up(1, NEW)
+    leader = made.await_leader(1)
+    raft = leader.store.peers[R1].node.raft
+    made.run_until(lambda: all(each.recent_active and each.matched for each in raft.prs.progress.values()))
+    leader.inbox.clear()
+    raft.prs.quorum_recently_active(raft.id)
+    made.order(1, ChangePeers((PeerChange(ADD, NEW),)))
+    made.step_node(leader, [leader.inbox.pop()])
+    assert not [note for note in leader.notes if note.event == "order refused"]
+
+
 # ------------------------------------------------ refusals
 
 
