@@ -79,7 +79,7 @@ def _queue(store: Store, peer: Peer, request: Request) -> None:
     elif isinstance(command, Split):
         store.emit(ask_split(store.config, peer, request, store.now_ms))
     elif isinstance(command, ChangeMembers):
-        propose_change(peer, request, store.now_ms)
+        propose_change(store.config, peer, request, store.now_ms)
     else:
         if not request.deadline_ms:
             request.deadline_ms = store.now_ms + store.config.read_timeout_ms
