@@ -339,6 +339,67 @@ class EngineContract:
         assert engine.approximate_size_bytes(CF_DEFAULT, b"c", None) == 0
         assert engine.approximate_size_bytes(CF_LOCK, b"", None) == 0
 
+    def test_a_bulk_load_shows_its_rows_at_once_when_it_is_finished(self, engine, make):
+        put_all(engine, {b"a": b"1", b"x": b"2"})
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b%04d" % i, b"v" * 100) for i in range(500)])
+        load.add(CF_DEFAULT, [(b"c%04d" % i, b"") for i in range(500)])
+        load.add(CF_WRITE, [(b"", b"empty key")])
+        before = engine.snapshot()
+        assert keys(engine) == [b"a", b"x"]
+        load.finish()
+        assert len(keys(engine)) == 1002
+        assert engine.get(CF_DEFAULT, b"b0007") == b"v" * 100
+        assert engine.get(CF_WRITE, b"") == b"empty key"
+        assert keys(before) == [b"a", b"x"]
+        before.close()
+        put_all(engine, {b"b0007": b"new"})
+        load.abandon()
+        engine.close()
+        again = make()
+        assert (len(keys(again)), again.get(CF_DEFAULT, b"b0007")) == (1002, b"new")
+        again.close()
+
+    def test_a_bulk_load_wins_over_what_was_deleted_before_it(self, engine):
+        put_all(engine, {b"b": b"old", b"c": b"old"})
+        batch = engine.batch()
+        batch.delete_range(CF_DEFAULT, b"a", b"z")
+        engine.write(batch)
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b", b"new")])
+        load.finish()
+        assert list(engine.scan(CF_DEFAULT, b"", None)) == [(b"b", b"new")]
+        batch.delete_range(CF_DEFAULT, b"a", b"z")
+        engine.write(batch)
+        assert keys(engine) == []
+
+    def test_an_abandoned_bulk_load_leaves_nothing(self, engine, make):
+        for _ in range(2):
+            load = engine.bulk_load()
+            load.add(CF_DEFAULT, [(b"a", b"1")])
+            load.abandon()
+            load.abandon()
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b", b"2")])
+        engine.close()
+        again = make()
+        assert keys(again) == []
+        load = again.bulk_load()
+        load.add(CF_DEFAULT, [(b"c", b"3")])
+        load.finish()
+        assert keys(again) == [b"c"]
+        again.close()
+
+    def test_an_empty_bulk_load_is_finished_without_effect(self, engine):
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [])
+        load.finish()
+        assert keys(engine) == []
+
+    def test_a_bulk_load_into_an_unknown_family_is_refused(self, engine):
+        with pytest.raises(ValueError, match="unknown column family"):
+            engine.bulk_load().add("nope", [(b"a", b"1")])
+
     def test_stats_have_the_promised_keys(self, engine):
         put_all(engine, {b"k": b"v" * 5000})
         stats = engine.stats()

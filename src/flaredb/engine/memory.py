@@ -169,6 +169,27 @@ class MemoryBatch:
         self._size_bytes += len(key) + len(value or b"") + _OPERATION_OVERHEAD_BYTES
 
 
+class MemoryLoad:
+    """A `BulkLoad` that is one batch, written and synced at the end."""
+
+    __slots__ = ("_batch", "_engine")
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+        self._batch = MemoryBatch()
+
+    def add(self, cf: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        for key, value in rows:
+            self._batch.put(cf, key, value)
+
+    def finish(self) -> None:
+        self._engine.write(self._batch)
+        self._engine.sync()
+
+    def abandon(self) -> None:
+        self._batch.clear()
+
+
 class _TableReader:
     """Reads over a set of tables; shared by the engine and its snapshots."""
 
@@ -284,6 +305,10 @@ class MemoryEngine(_TableReader):
         self._undo_log.append(self._apply(operations))
         if self._failing == "next write":
             self._fail("write failed (injected)")
+
+    def bulk_load(self) -> MemoryLoad:
+        self._check_usable()
+        return MemoryLoad(self)
 
     def sync(self) -> None:
         self.sync_through(self.last_sequence)

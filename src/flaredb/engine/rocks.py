@@ -38,6 +38,7 @@ from flaredb.engine.base import (
     WriteBatch,
 )
 from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
+from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 
@@ -61,10 +62,12 @@ def open_rocks(path: str | os.PathLike[str], options: RocksOptions | None = None
     directory = os.fspath(path)
     try:
         os.makedirs(directory, exist_ok=True)
-        database = rd.Rdict(directory, _database_options(options), _family_options(options))
+        clear_loading(directory)
+        families = _family_options(options)
+        database = rd.Rdict(directory, _database_options(options), families)
     except Exception as error:
         raise_open_error(directory, error)
-    return RocksEngine(directory, database)
+    return RocksEngine(directory, database, families, options.sst_file_size_bytes)
 
 
 class RocksBatch:
@@ -297,11 +300,21 @@ class RocksSnapshot(_Reader):
 class RocksEngine(_Reader):
     """An `Engine` in a directory. Made by `open_rocks`."""
 
-    __slots__ = ("_database", "_failure", "_handles", "_snapshots", "_sync_lock")
+    __slots__ = (
+        "_database",
+        "_failure",
+        "_family_options",
+        "_handles",
+        "_snapshots",
+        "_sync_lock",
+        "_table_size_bytes",
+    )
 
-    def __init__(self, path: str, database: Any) -> None:
+    def __init__(self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int) -> None:
         super().__init__(path, _ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
         self._database: Any | None = database
+        self._family_options = _ByName(family_options)
+        self._table_size_bytes = table_size_bytes
         self._handles = _ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
         self._snapshots: WeakSet[RocksSnapshot] = WeakSet()
         self._failure = ""
@@ -338,6 +351,38 @@ class RocksEngine(_Reader):
             database.write(native)
         except Exception as error:
             self._fail("write", error)
+
+    def bulk_load(self) -> RocksLoad:
+        self._check_usable()
+        return RocksLoad(
+            os.path.join(self.path, LOADING_DIRECTORY), self._table_size_bytes, self._table_writer, self._take_tables
+        )
+
+    def _table_writer(self, cf: str, path: str, is_first: bool) -> Any:
+        """A writer of one table file. A memtable may hold older deletions of the range, and taking tables in then waits
+        for its flush: begun with the first table of a family, it is over by then."""
+        self._check_usable()
+        writer = rd.SstFileWriter(self._family_options[cf])
+        try:
+            if is_first:
+                self._sources[cf].flush(False)
+            writer.open(path)
+        except Exception as error:
+            self._fail("bulk load", error)
+        return writer
+
+    def _take_tables(self, tables: dict[str, list[str]], error: Exception | None) -> None:
+        """Make table files part of the data; with an error, fail: they could not be written."""
+        if error is not None:
+            self._fail("bulk load", error)
+        self.sync()  # what is taken in is durable at once, so everything before it must be
+        how = rd.IngestExternalFileOptions()
+        how.set_move_files(True)
+        try:
+            for cf, paths in tables.items():
+                self._sources[cf].ingest_external_file(paths, how)
+        except Exception as trouble:
+            self._fail("bulk load", trouble)
 
     def sync(self) -> None:
         with self._sync_lock:

@@ -26,8 +26,8 @@ RUNNING_MAX = 4_096
 
 class OperatorController:
     """Invariants: at most one operator runs per region; _running holds exactly those that run, _counts counts them by
-    the limit they use; _timers holds an entry of every running operator's serial and wake_ms, and may hold others, which
-    count for nothing.
+    the limit they use; _timers holds an entry of every running operator's serial and wake_ms, and others that count for
+    nothing.
     """
 
     def __init__(self, regions: RegionTree, limits: StoreLimits, is_live: Callable[[StoreId], bool]) -> None:
