@@ -400,6 +400,40 @@ class EngineContract:
         with pytest.raises(ValueError, match="unknown column family"):
             engine.bulk_load().add("nope", [(b"a", b"1")])
 
+    def test_a_range_reader_gives_the_rows_of_its_moment_once_and_in_order(self, engine):
+        put_all(engine, {b"%04d" % i: b"v%d" % i for i in range(500)})
+        put_all(engine, ROWS, CF_WRITE)
+        reader = engine.range_reader(b"0100", b"0400")
+        batch = engine.batch()
+        batch.delete(CF_DEFAULT, b"0200")
+        batch.put(CF_DEFAULT, b"0200x", b"later")
+        batch.delete_range(CF_DEFAULT, b"0300", b"0350")
+        engine.write(batch)
+        found = [reader.take(CF_DEFAULT, 100) for _ in range(4)]
+        assert [len(rows) for rows in found] == [100, 100, 100, 0]
+        assert [row for rows in found for row in rows] == [(b"%04d" % i, b"v%d" % i) for i in range(100, 400)]
+        assert reader.take(CF_WRITE, 10) == []
+        whole = engine.range_reader(b"", None)
+        assert whole.take(CF_WRITE, 4) + whole.take(CF_WRITE, 4) == [(key, ROWS[key]) for key in ORDER]
+        with pytest.raises(ValueError, match="unknown column family"):
+            whole.take("nope", 1)
+        whole.close()
+        whole.close()
+        with pytest.raises(EngineClosed):
+            whole.take(CF_WRITE, 1)
+        engine.close()
+        with pytest.raises(EngineClosed):
+            reader.take(CF_WRITE, 1)
+
+    def test_a_range_reader_of_a_closed_engine_leaves_the_directory_free(self, engine, make):
+        put_all(engine, ROWS)
+        reader = engine.range_reader(b"", None)
+        assert len(reader.take(CF_DEFAULT, 2)) == 2
+        engine.close()
+        again = make()
+        assert len(keys(again)) == len(ROWS)
+        again.close()
+
     def test_stats_have_the_promised_keys(self, engine):
         put_all(engine, {b"k": b"v" * 5000})
         stats = engine.stats()

@@ -110,6 +110,9 @@ def test_a_damaged_table_file_raises_and_never_shortens_a_scan(tmp_path, reverse
         list(engine.scan(CF_DEFAULT, b"", None, reverse=reverse))
     with pytest.raises(EngineCorrupted, match=table.name):
         [engine.get(CF_DEFAULT, b"%06d" % i) for i in range(5000)]
+    reader = engine.range_reader(b"", None)
+    with pytest.raises(EngineCorrupted, match=table.name):
+        [rows for _ in range(100) if len(rows := reader.take(CF_DEFAULT, 100)) == 100]
     with pytest.raises(EngineCorrupted, match=table.name):
         engine.multi_get(CF_DEFAULT, [b"%06d" % i for i in range(5000)])
     with engine.snapshot() as snapshot:

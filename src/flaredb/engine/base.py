@@ -163,6 +163,24 @@ class Snapshot(Reader, Protocol):
     ) -> None: ...
 
 
+class RangeReader(Protocol):
+    """The rows of one range at one moment, to be read once from the first to the last: cheaper than scans.
+
+    It may be handed to one other thread, which alone reads and closes it. An unknown column family raises `ValueError`.
+    """
+
+    def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
+        """The next rows (key, value) of a family, ascending; fewer than `count` only where the range is over.
+
+        Errors: EngineCorrupted; EngineClosed once this reader or the engine is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it pins; closing twice is allowed."""
+        ...
+
+
 class Engine(Reader, Protocol):
     """An ordered key-value engine with the column families `ALL_CFS`. The module states the contract."""
 
@@ -195,6 +213,10 @@ class Engine(Reader, Protocol):
 
     def snapshot(self) -> Snapshot:
         """This moment of all column families. Close it soon: it pins memory and files."""
+        ...
+
+    def range_reader(self, start: bytes, end: bytes | None) -> RangeReader:
+        """This moment of [start, end) of every column family. Close it soon: it pins memory and files."""
         ...
 
     def approximate_size_bytes(self, cf: str, start: bytes, end: bytes | None) -> int:
