@@ -111,6 +111,8 @@ def _phases(rig: MoveRig, since_s: float) -> list[tuple[str, float]]:
             found.setdefault(names[line.event], at_s)
         elif line.event == "members changed":
             changes.add((int(line.fields["conf_ver"]), at_s))
+        elif line.event == "order refused":
+            found[f"refused ({line.fields['reason']})"] = at_s
         elif line.event == "replica destroyed":
             found.setdefault("old replica destroyed", at_s)
         elif line.event.startswith("operator ended"):
@@ -190,7 +192,7 @@ def dead(regions: int = 12, mib_each: int = 2, data_dir: str | None = None) -> N
             "three replicas of everything",
         )
         print(
-            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: all have three replicas again "
+            f"a store with {held} of {regions} regions of {mib_each} MiB is killed: three live replicas of each "
             f"after {time.monotonic() - began:.1f} s (max-store-down-time 3 s)"
         )
 

@@ -60,6 +60,7 @@ class MovingCluster(FaultyCluster):
             "log_count_max": self.rng.choice((8, 40, 10_000)),
             "snapshot_retry_ms": self.rng.choice((10, 200)),
             "fill_slice_bytes": self.rng.choice((1, 30, 1 << 20)),
+            "bulk_load_bytes_min": self.rng.choice((0, 100, 1 << 20)),
             "leader_missing_ms": 600,
             "region_split_size_bytes": 0,
         }
