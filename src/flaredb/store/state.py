@@ -84,6 +84,15 @@ class StoreState:
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
 
+    @property
+    def is_busy(self) -> bool:
+        """True when more than three quarters of the requests or written bytes that may wait here do."""
+        config = self.config
+        return (
+            self.waiting_requests * 4 > config.requests_max * 3
+            or self.waiting_write_bytes * 4 > config.write_bytes_max * 3
+        )
+
     def emit(self, effect: Effect) -> None:
         """Ask for an effect, after those asked for before."""
         self._effects.append(effect)
