@@ -1,7 +1,7 @@
-"""Makes messages that no honest sender would: from descriptors, from other messages, from bytes. One seed, one sequence.
+"""Makes messages that no honest sender would: from descriptors, from other messages, from bytes.
 
-Values come from three sources: limits (0, 1, 2^31, 2^63, 2^64 - 1 ...), hints (ids, keys and epochs that exist, so that
-a message gets past the first check), and chance.
+One seed, one sequence. Values come from three sources: limits (0, 1, 2^31, 2^63, 2^64 - 1 ...), hints (ids, keys and
+epochs that exist, so that a message gets past the first check), and chance.
 """
 
 from __future__ import annotations

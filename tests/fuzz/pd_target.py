@@ -7,6 +7,8 @@ from collections import deque
 from random import Random
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from flaredb.engine.memory import MemoryEngine
 from flaredb.model.ids import StoreId
 from flaredb.pd.config import PdConfig
@@ -201,6 +203,5 @@ def _parsed(method: Method, data: bytes) -> Any:
     """The request as gRPC would hand it over; None: gRPC itself refuses the bytes."""
     try:
         return method.request.FromString(data)
-    except Exception as error:
-        assert type(error).__name__ == "DecodeError"
+    except DecodeError:
         return None

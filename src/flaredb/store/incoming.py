@@ -1,7 +1,8 @@
 """Messages of other stores: whose they are, whether they are of this time, and what they bring to life or end.
 
-Order of decisions for one envelope: what no replica would send (sanity.py); a tombstone notice; a replica of a later or an earlier life of its region on this
-store; a sender that was removed and does not know; an empty replica to be made; then Raft.
+Order of decisions for one envelope: what no replica would send (sanity.py); a tombstone notice; a replica of a later or
+an earlier life of its region on this store; a sender that was removed and does not know; an empty replica to be made;
+what cannot be true here (sanity.py); then Raft.
 """
 
 from __future__ import annotations

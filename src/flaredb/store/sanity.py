@@ -112,5 +112,3 @@ def _check_change(kind: EntryType, data: bytes) -> None:
     if kind is not EntryType.EntryConfChangeV2:
         raise EntryCorrupted("changes of members are written in the second form only")
     decode_change_peers(decode_conf_change_v2(data).context)
-
-
