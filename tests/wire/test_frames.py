@@ -48,7 +48,8 @@ messages = st.builds(
     priority=i64,
 )
 envelopes = st.builds(
-    RaftEnvelope, count.map(RegionId), count.map(PeerId), count.map(StoreId), count.map(PeerId), count.map(StoreId), count, count,
+    RaftEnvelope, count.map(RegionId), count.map(PeerId), count.map(StoreId), count.map(PeerId), count.map(StoreId),
+    count, count,
     messages,
 )  # fmt: skip
 
