@@ -28,8 +28,12 @@ QUICK_STORE: dict[str, Any] = {
         "raft-max-election-timeout-ticks": 16,
         "pd-heartbeat-tick-interval": "5s",
         "pd-store-heartbeat-tick-interval": "1s",
+        "max-peer-down-duration": "5s",
+        "abnormal-leader-missing-duration": "5s",
     }
 }
+# A store that is gone is replaced while one watches.
+QUICK_PD: dict[str, Any] = {"schedule": {"max-store-down-time": "10s"}}
 
 
 @dataclass(slots=True)
@@ -130,7 +134,7 @@ class LocalCluster:
         return next(store for store in self.stores if store.store_id == store_id)
 
     def _pd_tables(self) -> dict[str, Any]:
-        return {
+        return QUICK_PD | {
             "data-dir": str(self.directory / "pd"),
             "client-urls": f"http://{self.plan.pd_address}",
             "replication": {"max-replicas": self.plan.replicas},
