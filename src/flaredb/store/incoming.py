@@ -34,6 +34,15 @@ def take_envelope(store: Store, envelope: RaftEnvelope) -> None:
         _step(store, peer, envelope)
 
 
+def collect(store: Store, peer: Peer) -> None:
+    """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
+    messages = peer.node.take_messages()
+    if messages:
+        store.outbox.add(peer, messages)
+    elif peer.node.has_ready():
+        store.touched.add(peer.region.id)
+
+
 def _take_beat(store: Store, beat: Beat) -> bool:
     """Take a beat between two replicas that know each other, if it changes nothing; else it is a message like others.
 
@@ -77,7 +86,7 @@ def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
         peer.node.step(envelope.message)
     except RaftError as error:
         store.note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
-    store.collect(peer)
+    collect(store, peer)
 
 
 def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:

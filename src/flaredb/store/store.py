@@ -24,6 +24,7 @@ from flaredb.model.errors import (
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
+from flaredb.raft import StateRole
 from flaredb.store import bootstrap, orders, reads
 from flaredb.store.admission import admit, admit_held, expire, hold, refuse_late, take_request
 from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
@@ -33,6 +34,7 @@ from flaredb.store.config import StoreConfig
 from flaredb.store.early_messages import EarlyMessages
 from flaredb.store.heartbeat import make_report, pending_peers
 from flaredb.store.incoming import (
+    collect,
     on_region_checked,
     on_snapshot_received,
     on_snapshot_sent,
@@ -286,14 +288,6 @@ class Store:
         elif isinstance(result, RegionError):
             self.note("order refused", region_id=request.region_id, reason=str(result))
 
-    def collect(self, peer: Peer) -> None:
-        """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
-        messages = peer.node.take_messages()
-        if messages:
-            self.outbox.add(peer, messages)
-        elif peer.node.has_ready():
-            self.touched.add(peer.region.id)
-
     # ------------------------------------------------ inputs
 
     def _take(self, item: Input) -> None:
@@ -433,20 +427,27 @@ class Store:
                     peer.is_miscounted = False
 
     def _tick(self, peer: Peer) -> None:
-        """A replica that is being filled does not stand for election: it could not serve."""
-        if peer.fill is None and peer.node.tick():
-            self.collect(peer)
-        if peer.is_leader:
-            self.desk.sizes[peer.region.id] = peer.approximate_size_bytes
-            is_news = peer.has_pending and pending_peers(peer) != peer.reported_pending
-            if is_news or self.now_ms >= peer.next_report_ms:
-                self.report(peer)
-        elif peer.node.raft.ticks_since_leader >= self._leader_missing_ticks:
+        """A replica that is being filled does not stand for election: it could not serve.
+
+        Run for every replica at every tick, so it asks as little as it can.
+        """
+        raft = peer.node.raft
+        if peer.fill is None and raft.tick():
+            collect(self, peer)
+        if raft.state is StateRole.Leader:
+            self._tick_leader(peer)
+        elif raft.ticks_since_leader >= self._leader_missing_ticks:
             self._miss_leader(peer)
-        if peer.transfer_was_running != (peer.node.raft.lead_transferee is not None):
+        if peer.transfer_was_running is (raft.lead_transferee is None):
             peer.transfer_was_running = not peer.transfer_was_running
             if not peer.transfer_was_running:
                 admit_held(self, peer)
+
+    def _tick_leader(self, peer: Peer) -> None:
+        self.desk.sizes[peer.region.id] = peer.approximate_size_bytes
+        is_news = peer.has_pending and pending_peers(peer) != peer.reported_pending
+        if is_news or self.now_ms >= peer.next_report_ms:
+            self.report(peer)
 
     def _miss_leader(self, peer: Peer) -> None:
         """A replica long without word of a leader may have been removed without hearing of it: PD knows (traps C4).
