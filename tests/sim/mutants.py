@@ -391,7 +391,7 @@ MUTANTS = (
     Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", _with_faults(pd_crash_ms=2_000)),
     Mutant("swaps that do not see each other", _swap_decided_before_the_log, 20, "linearizable"),
     Mutant("a client that repeats unknown writes", _client_repeats_unknown_writes, 20, "", EVERYTHING),
-    Mutant("a proposal confirmed by its index alone", _overtaken_proposal_is_confirmed, 20, "", EVERYTHING),
+    Mutant("a proposal confirmed by its index alone", _overtaken_proposal_is_confirmed, 40, "", STALE_LEADERS),
     Mutant("votes for shorter logs", _log_not_compared_in_votes, 10, "without entry", EVERYTHING),
     Mutant("learners that count", _learner_counts, 20, "Raft has", EVERYTHING),
     Mutant("a forgotten tombstone", _tombstone_forgotten, 40, "", EVERYTHING),

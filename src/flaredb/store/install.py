@@ -24,9 +24,9 @@ from flaredb.model.region import Region
 from flaredb.raft import Snapshot
 from flaredb.store.bootstrap import write_region
 from flaredb.store.config import StoreConfig
-from flaredb.store.lifecycle import wipe_range
 from flaredb.store.messages import ReceivedSnapshot, SnapshotFiles
 from flaredb.store.peer import Fill, Peer
+from flaredb.store.rows import wipe_range
 from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshots import decode_chunk
 from flaredb.wire.states import decode_install, decode_region, encode_install

@@ -36,7 +36,6 @@ from flaredb.raft import (
     majority,
 )
 from flaredb.store.bootstrap import write_region
-from flaredb.store.config import StoreConfig
 from flaredb.store.peer import Peer, Proposal
 from flaredb.store.roles import conf_state_of
 from flaredb.wire.entries import decode_change_peers, encode_change_peers
@@ -127,7 +126,7 @@ def _is_joint(region: Region) -> bool:
 # ------------------------------------------------ propose
 
 
-def propose_change(config: StoreConfig, peer: Peer, request: Request, now_ms: int) -> None:
+def propose_change(peer: Peer, request: Request, now_ms: int) -> None:
     """Propose a change that has passed the gate.
 
     Errors: ChangeRefused; ServerIsBusy while another change is under way; StaleCommand if Raft drops it.
@@ -138,10 +137,9 @@ def propose_change(config: StoreConfig, peer: Peer, request: Request, now_ms: in
     if raft.has_pending_conf():
         raise ServerIsBusy(f"another membership change of region {region.id} is under way", BUSY_BACKOFF_MS)
     after = change_region(region, command.change)
-    heard_since_ms = now_ms - config.election_ticks * config.tick_ms
     _check_leader_stays(peer, after)
-    _check_promotions(peer, after, heard_since_ms)
-    _check_quorum_lives(peer, after, heard_since_ms)
+    _check_promotions(peer, after)
+    _check_quorum_lives(peer, after)
     try:
         peer.node.propose_conf_change(b"", _raft_change(region, command.change))
     except ConfChangeError as error:
@@ -166,42 +164,34 @@ def _check_leader_stays(peer: Peer, after: Region) -> None:
         raise ChangeRefused(after.id, f"it would {what} the leader, peer {peer.meta.id}; transfer leadership first")
 
 
-def _check_promotions(peer: Peer, after: Region, heard_since_ms: int) -> None:
+def _check_promotions(peer: Peer, after: Region) -> None:
     """A voter that needs a snapshot first would count in the quorum and be of no use in it."""
     for meta in after.peers:
         before = peer.region.peer(meta.id)
         becomes_voter = before is not None and before.role is PeerRole.LEARNER and meta.role is not PeerRole.LEARNER
-        if becomes_voter and not _can_follow(peer, meta, heard_since_ms):
+        if becomes_voter and not _can_follow(peer, meta):
             raise ChangeRefused(after.id, f"learner {meta.id} on store {meta.store_id} has not caught up yet")
 
 
-def _check_quorum_lives(peer: Peer, after: Region, heard_since_ms: int) -> None:
+def _check_quorum_lives(peer: Peer, after: Region) -> None:
     """Of the voters to come, a majority must be alive and able to follow the log; of both halves while joint."""
     before, now = conf_state_of(peer.region), conf_state_of(after)
     if (before.voters, before.voters_outgoing) == (now.voters, now.voters_outgoing):
         return
     for half in filter(None, (now.voters, now.voters_outgoing)):
         metas = [after.peer(peer_id) for peer_id in half]  # type: ignore[arg-type]
-        able = sum(meta is not None and _can_follow(peer, meta, heard_since_ms) for meta in metas)
+        able = sum(meta is not None and _can_follow(peer, meta) for meta in metas)
         if able < majority(len(half)):
             raise ChangeRefused(
                 after.id, f"of its {len(half)} voters to come only {able} are alive and up to date enough for a quorum"
             )
 
 
-def _can_follow(peer: Peer, meta: PeerMeta, heard_since_ms: int) -> bool:
-    """Heard lately, and served by the log. Raft's own mark of who was heard will not do: it is
-    cleared at every check of the quorum, and an order in the moment after that would be refused for nothing."""
+def _can_follow(peer: Peer, meta: PeerMeta) -> bool:
     if meta.id == peer.meta.id:
         return True
     progress: Progress | None = peer.node.raft.prs.progress.get(meta.id)
-    heard_ms = peer.last_heard_ms.get(meta.id)
-    return (
-        progress is not None
-        and heard_ms is not None
-        and heard_ms >= heard_since_ms
-        and progress.matched >= peer.storage.apply_state.truncated_index
-    )
+    return progress is not None and progress.is_alive() and progress.matched >= peer.storage.apply_state.truncated_index
 
 
 # ------------------------------------------------ apply
