@@ -24,6 +24,9 @@ from bench.demo import Demo
 
 VALUE = b"v" * 128
 KEYS = 20_000
+STRIDE = 7_919
+"""From one key to the next; has no factor in common with KEYS, so every key comes in turn."""
+
 SPLIT_KEY = "key-000000010000"
 WORK = (("put", 64), ("get", 64), ("put", 256), ("get", 256), ("put", 1), ("get", 1))
 Operation = Callable[[bytes], Awaitable[Any]]
@@ -36,16 +39,14 @@ async def closed_loop(operation: Operation, at_once: int, seconds: float, warm_u
     end = begin + seconds
     took: list[float] = []
 
-    async def worker(keys: list[bytes]) -> None:
-        at = 0
+    async def worker(number: int) -> None:
         while (started := time.perf_counter()) < end:
-            await operation(keys[at])
-            at = (at + 1) % len(keys)
+            number = (number + STRIDE) % KEYS
+            await operation(b"key-%012d" % number)
             if started >= begin:
                 took.append(time.perf_counter() - started)
 
-    keys = [[b"key-%012d" % rng.randrange(KEYS) for _ in range(500)] for _ in range(at_once)]
-    await asyncio.gather(*(worker(own) for own in keys))
+    await asyncio.gather(*(worker(rng.randrange(KEYS)) for _ in range(at_once)))
     took.sort()
     return {
         "per_s": len(took) / seconds,
@@ -82,7 +83,7 @@ def run_sync(pd: str, op: str, seconds: float, warm_up: float) -> dict[str, floa
         number = 0
         while (started := time.perf_counter()) < begin + seconds:
             number += 1
-            key = b"key-%012d" % (number * 7919 % KEYS)
+            key = b"key-%012d" % (number * STRIDE % KEYS)
             if op == "put":
                 db.put(key, VALUE)
             else:

@@ -40,6 +40,12 @@ class KvLinkSettings:
     unary_max: int = 128
     """Calls outside of the stream under way."""
 
+    gather_requests: int = 32
+    """With so many a frame goes at once; with fewer it may wait for more, see KvLink._should_gather."""
+
+    gather_ms: int = 2
+    """The longest such wait."""
+
     connect_timeout_ms: int = 1_500
     sweep_ms: int = 50
     """How often deadlines are looked at: calls end up to this much later."""
@@ -126,6 +132,7 @@ class KvLink:
         """By request id; None where the caller has given up."""
 
         self._next_id = 0
+        self._gather_until_s = 0.0
         self._has_stream = True
         self._news = asyncio.Event()
         self._unary: set[asyncio.Task[None]] = set()
@@ -249,11 +256,32 @@ class KvLink:
         while True:
             if self._pending_unary:
                 self._start_unary(channel)
-            if stream is not None and self._pending and len(self._sent) < unanswered_max:
+            if stream is not None and self._pending and len(self._sent) < unanswered_max and not self._should_gather():
                 await stream.write(self._next_frame())
                 continue
             self._news.clear()
             await self._news.wait()
+
+    def _should_gather(self) -> bool:
+        """Whether to wait for more requests to share the next frame: a moment, while more answers are on their way.
+
+        A frame costs both ends as much as ten requests do. Waiting until there are as many as are unanswered makes two
+        frames of half the callers take turns. A lone caller never waits: it has nothing else under way.
+        """
+        settings = self._settings
+        if len(self._pending) >= min(len(self._sent), settings.gather_requests):
+            self._gather_until_s = 0.0
+            return False
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        if not self._gather_until_s:
+            self._gather_until_s = now_s + settings.gather_ms / 1000
+            loop.call_later(settings.gather_ms / 1000, self._news.set)
+            return True
+        if now_s < self._gather_until_s:
+            return True
+        self._gather_until_s = 0.0
+        return False
 
     def _next_frame(self) -> bytes:
         pending, sent = self._pending, self._sent
@@ -281,13 +309,12 @@ class KvLink:
             self._take(data)
 
     def _take(self, data: bytes) -> None:
-        was_full = len(self._sent) >= self._settings.unanswered_max
         pop = self._sent.pop
         for response, number in zip(*read_frame(data), strict=True):
             call = pop(number, None)
             if call is not None:
                 call.answered(_decoded(call.method.decode_entry, response))
-        if was_full:
+        if self._pending:
             self._news.set()
 
     # ------------------------------------------------------------ one by one
