@@ -1,4 +1,4 @@
-"""Both faces at work while regions split, replicas move and a leader dies: no error reaches the user, nothing is lost."""
+"""Both faces at work while regions split, replicas move and a leader dies: no error reaches the user."""
 
 from __future__ import annotations
 
