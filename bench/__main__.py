@@ -1,7 +1,8 @@
 """All figures of bench/README.md, measured here: ``make bench`` or ``python -m bench [--seconds 5] [--rounds 3]``.
 
 Starts `flaredb demo` in a process of its own, runs each workload in turn for some rounds and prints the medians. How
-long writes stop when a leader is killed is part of `make demo`. ``python -m bench split``: figures of splits, split.py.
+long writes stop when a leader is killed is part of `make demo`. ``python -m bench split``: figures of splits, split.py;
+``python -m bench moves``: figures of moves, moves.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 
 from bench.demo import Demo
 
-from bench import raft_core, split
+from bench import moves, raft_core, split
 
 WORKLOADS = (
     ("batch", "put", 256),
@@ -57,10 +58,11 @@ def print_medians(demo: Demo, rounds: int, seconds: float, warm_up: float) -> No
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print every figure, or with "split" as first argument those of splits."""
+    """Print every figure, or with "split" or "moves" as first argument those of splits or of moves."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["split"]:
-        split.main(argv[1:])
+    others = {"split": split.main, "moves": moves.main}
+    if argv[:1] and argv[0] in others:
+        others[argv[0]](argv[1:])
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0)

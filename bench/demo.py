@@ -65,4 +65,4 @@ def await_true(condition: Callable[[], bool], seconds_max: float, what: str) -> 
     while not condition():
         if time.monotonic() > end:
             raise SystemExit(f"{what}: not within {seconds_max:g} s")
-        pause(0.02)
+        pause(0.05)

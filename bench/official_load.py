@@ -4,7 +4,9 @@
 
 Each client is a tikv_client.RawClient of its own that puts new keys, prefix + nine random digits, one after another.
 Prints "writing" once all of them write, and at the end one JSON line: acknowledged writes, errors that reached a user,
-writes that a final scan did not find, and for each side of the border the longest gap between two acknowledged writes.
+writes that a final scan did not find, for each side of the border the longest gap between two acknowledged writes, and
+with --timeline the acknowledged writes of each tenth of a second of the monotonic clock, which all processes share.
+--seconds 0: until standard input ends.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 import time
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +53,12 @@ class Writers:
         times = [when for when, key in self.acknowledged if when >= began and (key < border) == is_left]
         return max((later - earlier for earlier, later in pairwise(times)), default=float("inf")) * 1000
 
+    def timeline(self) -> dict[str, object]:
+        """The number of the first tenth of a second, and the acknowledged writes of it and of those that follow."""
+        counts = Counter(int(when * 10) for when, _ in self.acknowledged)
+        first, last = min(counts, default=0), max(counts, default=0)
+        return {"first": first, "counts": [counts[tenth] for tenth in range(first, last + 1)]}
+
 
 async def scan_keys(client: Any, prefix: bytes) -> set[bytes]:
     """All keys with the prefix."""
@@ -72,18 +82,23 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
     await asyncio.sleep(arguments.warm_up)
     print("writing", flush=True)
     began = time.monotonic()
-    await asyncio.sleep(arguments.seconds)
+    if arguments.seconds:
+        await asyncio.sleep(arguments.seconds)
+    else:
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    seconds = time.monotonic() - began
     writers.stopping = True
     await asyncio.wait(tasks)
     present = await scan_keys(clients[0], prefix)
-    return {
+    found: dict[str, object] = {
         "acknowledged": len(writers.acknowledged),
-        "puts_per_s": round(sum(when >= began for when, _ in writers.acknowledged) / arguments.seconds),
+        "puts_per_s": round(sum(when >= began for when, _ in writers.acknowledged) / seconds),
         "errors": writers.errors[:5],
         "lost": sum(key not in present for _, key in writers.acknowledged),
         "gap_left_ms": round(writers.longest_gap_ms(began, True), 1),
         "gap_right_ms": round(writers.longest_gap_ms(began, False), 1),
     }
+    return found | ({"timeline": writers.timeline()} if arguments.timeline else {})
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -95,6 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--prefix", default="load/")
     parser.add_argument("--border", default="5", help="what follows the prefix in the first key of the right side")
+    parser.add_argument("--timeline", action="store_true")
     print(json.dumps(asyncio.run(run(parser.parse_args(argv)))))
 
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ SENDER, RECEIVER = StoreId(1), StoreId(2)
 PIECE_BYTES = 256 * 1024
 TARGET_RATIO = 3.0
 _LIMITS = SnapshotLimits(bytes_per_second=0)
+"""Of the receiver; the sender's pace is what a run is asked for."""
 
 
 class Pieces:
@@ -110,11 +112,13 @@ def _run_receiver(pipe: Connection, directory: Path, size_bytes: int) -> None:
     uvloop.run(_receive(pipe, directory, size_bytes))
 
 
-async def _copy_plainly(port: int, size_bytes: int) -> float:
+async def _copy_plainly(port: int, size_bytes: int, bytes_per_second: int) -> float:
     piece = os.urandom(PIECE_BYTES)
+    pace = Pace(bytes_per_second)
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(size_bytes // PIECE_BYTES):
+        await pace.take(PIECE_BYTES)
         writer.write(piece)
         await writer.drain()
     await reader.readexactly(1)
@@ -124,13 +128,14 @@ async def _copy_plainly(port: int, size_bytes: int) -> float:
     return took
 
 
-async def _send_snapshot(port: int, size_bytes: int) -> float:
+async def _send_snapshot(port: int, size_bytes: int, bytes_per_second: int) -> float:
     done: asyncio.Future[Input] = asyncio.get_running_loop().create_future()
 
     async def resolve(_store_id: StoreId) -> str:
         return f"127.0.0.1:{port}"
 
-    sender = SnapshotSender(CLUSTER, SENDER, resolve, done.set_result, _LIMITS, Pace(0), SnapshotCounters())
+    pace = Pace(bytes_per_second)
+    sender = SnapshotSender(CLUSTER, SENDER, resolve, done.set_result, _LIMITS, pace, SnapshotCounters())
     snapshot = Snapshot(b"", SnapshotMetadata(ConfState([1, 2]), index=9, term=6))
     message = Message(MessageType.MsgSnapshot, to=2, from_=1, term=6, snapshot=snapshot)
     envelope = RaftEnvelope(RegionId(7), PeerId(1), SENDER, PeerId(2), RECEIVER, 1, 1, message)
@@ -143,13 +148,40 @@ async def _send_snapshot(port: int, size_bytes: int) -> float:
     return took
 
 
-async def measure(ports: tuple[int, int], size_bytes: int, rounds: int) -> tuple[float, float]:
-    """Median seconds of a snapshot and of a plain copy; rounds alternate."""
+async def _alternate(ports: tuple[int, int], size_bytes: int, rounds: int, bytes_per_second: int) -> Compared:
     snapshots, copies = [], []
     for _ in range(rounds):
-        copies.append(await _copy_plainly(ports[1], size_bytes))
-        snapshots.append(await _send_snapshot(ports[0], size_bytes))
-    return statistics.median(snapshots), statistics.median(copies)
+        copies.append(await _copy_plainly(ports[1], size_bytes, bytes_per_second))
+        snapshots.append(await _send_snapshot(ports[0], size_bytes, bytes_per_second))
+    return Compared(statistics.median(snapshots), statistics.median(copies), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Median seconds of a snapshot and of a plain copy, and by how much the receiver's memory grew."""
+
+    snapshot_s: float
+    copy_s: float
+    grown_kib: int
+
+
+def compare(size_bytes: int, rounds: int, data_dir: str | None = None, bytes_per_second: int = 0) -> Compared:
+    """Snapshots and plain copies in turn, both at the same pace (0: as fast as they go), to a process of their own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    with tempfile.TemporaryDirectory(dir=data_dir) as directory:
+        process = context.Process(target=_run_receiver, args=(theirs, Path(directory), size_bytes))
+        process.start()
+        try:
+            ports = ours.recv()
+            found = uvloop.run(_alternate(ports, size_bytes, rounds, bytes_per_second))
+            ours.send("enough")
+            received, grown_kib = ours.recv()
+        finally:
+            process.join(20)
+            process.kill()
+    assert received == rounds, f"{received} snapshots arrived, {rounds} were sent"
+    return replace(found, grown_kib=grown_kib)
 
 
 def main(argv: list[str] | None = None) -> float:
@@ -159,25 +191,11 @@ def main(argv: list[str] | None = None) -> float:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data-dir", default=None, help="on the disk to measure")
     arguments = parser.parse_args(argv)
-    size_bytes = arguments.mib * MIB
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    with tempfile.TemporaryDirectory(dir=arguments.data_dir) as directory:
-        process = context.Process(target=_run_receiver, args=(theirs, Path(directory), size_bytes))
-        process.start()
-        try:
-            ports = ours.recv()
-            snapshot_s, copy_s = uvloop.run(measure(ports, size_bytes, arguments.rounds))
-            ours.send("enough")
-            received, grown_kib = ours.recv()
-        finally:
-            process.join(20)
-            process.kill()
-    assert received == arguments.rounds, f"{received} snapshots arrived, {arguments.rounds} were sent"
-    ratio = snapshot_s / copy_s
-    print(f"snapshot of {arguments.mib} MiB       {snapshot_s:8.3f} s {arguments.mib / snapshot_s:8.0f} MiB/s")
-    print(f"plain copy of {arguments.mib} MiB     {copy_s:8.3f} s {arguments.mib / copy_s:8.0f} MiB/s")
-    print(f"ratio {ratio:.2f} (target below {TARGET_RATIO:g}); the receiver grew by {grown_kib / 1024:.0f} MiB")
+    found = compare(arguments.mib * MIB, arguments.rounds, arguments.data_dir)
+    for what, seconds in (("snapshot", found.snapshot_s), ("plain copy", found.copy_s)):
+        print(f"{f'{what} of {arguments.mib} MiB':24}{seconds:8.3f} s {arguments.mib / seconds:8.0f} MiB/s")
+    ratio = found.snapshot_s / found.copy_s
+    print(f"ratio {ratio:.2f} (target below {TARGET_RATIO:g}); the receiver grew by {found.grown_kib / 1024:.0f} MiB")
     return ratio
 
 

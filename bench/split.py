@@ -85,6 +85,20 @@ class Cluster:
         """Until PD and every store have ``count`` regions and PD knows a leader of each."""
         await_true(lambda: self._has(count), SETTLE_SECONDS_MAX, f"{count} regions everywhere")
 
+    def await_still(self, seconds: float = 2.0) -> None:
+        """Until PD has moved no leader for a while."""
+        last: list[int] = []
+        changed = time.monotonic()
+
+        def is_still() -> bool:
+            nonlocal last, changed
+            leaders = [region.leader_store_id for region in self.probe.regions()]
+            if leaders != last:
+                last, changed = leaders, time.monotonic()
+            return time.monotonic() - changed > seconds
+
+        await_true(is_still, SETTLE_SECONDS_MAX, "leaders that stay")
+
     def _has(self, count: int) -> bool:
         try:
             regions = self.probe.regions()
@@ -183,7 +197,7 @@ def _cpu_of(layout: str, seconds: float) -> dict[str, float]:
         spread(cluster, 1_000 if layout == "1,000 regions" else 10)
         if layout == "10 busy of 1,000 regions":
             add_idle(cluster)
-        pause(1)
+        cluster.await_still()
         cpu_before = cpu_seconds(demo.pids)
         pause(seconds)
         table = {"at rest: cores": (cpu_seconds(demo.pids) - cpu_before) / seconds}

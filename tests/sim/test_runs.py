@@ -13,8 +13,8 @@ import pytest
 from flaredb.sim.options import draw
 from flaredb.sim.run import Report, run
 
-SEEDS = range(100)
-SECONDS = 60
+SEEDS = range(60)
+SECONDS = 30
 SEEDS_PER_TEST = 10
 SOAK_FROM = 1_000
 
@@ -31,7 +31,7 @@ def check(seed: int, seconds: int = SECONDS) -> Report:
 def test_seeds_hold_every_promise(first: int) -> None:
     reports = [check(seed) for seed in range(first, first + SEEDS_PER_TEST)]
     done, unknown = sum(report.done for report in reports), sum(report.unknown for report in reports)
-    assert done > 20 * SEEDS_PER_TEST * SECONDS / 4, "too few operations to mean anything"
+    assert done > 5 * SEEDS_PER_TEST * SECONDS, "too few operations to mean anything"
     assert unknown < 0.3 * sum(report.operations for report in reports)
 
 

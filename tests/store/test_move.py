@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from flaredb.model.errors import RegionError, RegionNotFound, UndeterminedResult
-from flaredb.model.ids import PeerId, RegionId, StoreId
-from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange, SplitOrder, SplitPolicy, TransferLeader
-from flaredb.model.region import Peer, PeerRole, Region, RegionEpoch
-from flaredb.raft import Message, MessageType
+from flaredb.model.ids import PeerId, StoreId
+from flaredb.model.orders import ChangePeers, PeerChange, SplitOrder, SplitPolicy, TransferLeader
+from flaredb.model.region import Peer, PeerRole, RegionEpoch
+from flaredb.raft import (
+    ConfChangeSingle,
+    ConfChangeTransition,
+    ConfChangeType,
+    ConfChangeV2,
+    Entry,
+    EntryType,
+    MessageType,
+    encode_conf_change_v2,
+)
+from flaredb.store.commands import conf_change
 from flaredb.store.lifecycle import read_tombstone
 from flaredb.store.messages import (
     LeadersHandedOver,
     OrderReceived,
-    RaftEnvelope,
-    RaftReceived,
     RegionsListed,
-    SnapshotSent,
 )
-from tests.store.harness import CONFIG, Cluster, Node, put, region
-
-ADD, REMOVE, LEARNER = ChangeKind.ADD_NODE, ChangeKind.REMOVE_NODE, ChangeKind.ADD_LEARNER_NODE
-R1 = RegionId(1)
-NEW = Peer(PeerId(1004), StoreId(4), PeerRole.LEARNER)
-
-
-def cluster(stores: int = 4, **config: Any) -> Cluster:
-    """One region on stores 1 to 3, and further stores that hold nothing."""
-    made = Cluster([region(1)], stores=stores, config=replace(CONFIG, **config))
-    made.await_leader(1)
-    return made
-
-
-def fill(made: Cluster, count: int, value_bytes: int = 10) -> None:
-    for number in range(count):
-        assert made.put(made.newest(1), b"key%04d" % number, b"x" * value_bytes) is None
-
-
-def follower_of(made: Cluster, region_id: int) -> Peer:
-    leader = made.await_leader(region_id)
-    peer = leader.store.peers[RegionId(region_id)]
-    return next(meta for meta in peer.region.peers if meta.id != peer.meta.id and meta.role is PeerRole.VOTER)
-
-
-def roles(found: Region) -> dict[int, str]:
-    return {peer.store_id: peer.role.name for peer in found.peers}
-
+from flaredb.wire.entries import encode_change_peers
+from tests.store.harness import Cluster, put, region
+from tests.store.move_rig import ADD, LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of, roles
 
 # ------------------------------------------------ the whole way
 
@@ -117,6 +98,21 @@ def test_a_store_takes_a_region_that_was_moved_to_it_before_it_had_its_first_lis
     fill(made, 5)
     made.await_caught_up(1, NEW)
     assert made.rows(4) == made.rows(made.await_leader(1).id)
+
+
+def test_a_quorum_check_in_the_same_step_makes_nobody_look_dead() -> None:
+    """PD answers heartbeats, which leave with ticks: its orders come again and again right after a quorum check."""
+    made = cluster()
+    made.change(1, (LEARNER, NEW))
+    made.await_caught_up(1, NEW)
+    leader = made.await_leader(1)
+    raft = leader.store.peers[R1].node.raft
+    made.run_until(lambda: all(each.recent_active and each.matched for each in raft.prs.progress.values()))
+    leader.inbox.clear()
+    raft.prs.quorum_recently_active(raft.id)
+    made.order(1, ChangePeers((PeerChange(ADD, NEW),)))
+    made.step_node(leader, [leader.inbox.pop()])
+    assert not [note for note in leader.notes if note.event == "order refused"]
 
 
 # ------------------------------------------------ refusals
@@ -197,271 +193,6 @@ def test_an_order_for_another_epoch_or_another_leader_is_dropped() -> None:
         leader.inbox.append(OrderReceived(wrong))
     made.run_for(300)
     assert leader.store.peers[R1].region.epoch == RegionEpoch(version=1, conf_ver=1)
-
-
-# ------------------------------------------------ snapshots and crashes
-
-
-def begin_fill(made: Cluster, rows: int = 40) -> Node:
-    """A new replica on store 4 whose snapshot has arrived and whose rows are half written."""
-    fill(made, rows, value_bytes=50)
-    node = made.nodes[StoreId(4)]
-    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
-    made.run_until(lambda: R1 in node.store.peers and node.store.peers[R1].fill is not None)
-    return node
-
-
-def test_a_crash_while_rows_are_written_begins_the_filling_again() -> None:
-    made = cluster(fill_slice_bytes=200)
-    node = begin_fill(made)
-    made.round()
-    made.crash(4, "prefix")
-    made.run_for(100)
-    restarted = made.restart(4)
-    assert restarted.store.peers[R1].fill is not None
-    assert made.snapshots_sent == 1
-    made.await_caught_up(1, NEW)
-    assert made.rows(4) == made.rows(made.await_leader(1).id)
-    made.run_until(lambda: not restarted.files.files)
-    assert made.snapshots_sent == 1, "the file was there: nothing was sent again"
-    assert node.files is restarted.files
-
-
-@pytest.mark.parametrize("rounds", range(12))
-@pytest.mark.parametrize("keep", ["synced", "prefix"])
-def test_a_crash_at_any_round_of_an_install_loses_nothing(rounds: int, keep: str) -> None:
-    made = cluster(fill_slice_bytes=600)
-    fill(made, 20, value_bytes=50)
-    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
-    for _ in range(rounds):
-        made.round()
-    made.crash(4, keep)
-    made.run_for(50)
-    made.restart(4)
-    fill(made, 22, value_bytes=51)
-    made.run_until(lambda: made.newest(1).peer(NEW.id) is not None)
-    made.await_caught_up(1, NEW)
-    assert made.rows(4) == made.rows(made.await_leader(1).id)
-
-
-def test_nothing_is_applied_or_served_while_rows_are_written() -> None:
-    made = cluster(fill_slice_bytes=100)
-    node = begin_fill(made)
-    made.put(made.newest(1), b"later", b"1")
-    peer = node.store.peers[R1]
-    assert peer.fill is not None
-    made.run_until(lambda: peer.held_to)
-    assert node.engine.get("default", b"later") is None
-    made.await_caught_up(1, NEW)
-    assert node.engine.get("default", b"later") == b"1"
-    assert peer.held_to == 0
-
-
-def test_a_follower_whose_log_is_gone_gets_a_snapshot() -> None:
-    made = cluster(stores=3, log_count_max=30, log_gc_threshold=10)
-    slow = follower_of(made, 1)
-    made.crash(slow.store_id)
-    fill(made, 60)
-    leader = made.await_leader(1)
-    made.run_until(lambda: leader.store.peers[R1].storage.apply_state.truncated_index > 40)
-    made.restart(slow.store_id)
-    made.await_caught_up(1, slow)
-    assert made.snapshots_sent == 1
-    assert made.rows(slow.store_id) == made.rows(leader.id)
-
-
-def test_a_log_within_its_limits_is_kept_for_the_slowest_replica() -> None:
-    made = cluster(stores=3, log_gc_threshold=10)
-    slow = follower_of(made, 1)
-    made.crash(slow.store_id)
-    fill(made, 60)
-    made.run_for(1000)
-    made.restart(slow.store_id)
-    made.await_caught_up(1, slow)
-    assert made.snapshots_sent == 0
-
-
-def test_a_failed_snapshot_is_sent_again_after_a_while() -> None:
-    made = cluster()
-    fill(made, 5)
-    made.drop = lambda envelope: envelope.message.msg_type is MessageType.MsgSnapshot
-    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
-    made.run_until(lambda: made.snapshots_sent == 1)
-    made.run_for(CONFIG.snapshot_retry_ms // 2)
-    assert made.snapshots_sent == 1
-    made.run_until(lambda: made.snapshots_sent == 2)
-    made.drop = lambda envelope: False
-    made.await_caught_up(1, NEW)
-
-
-def test_engine_snapshots_for_sending_are_bounded() -> None:
-    regions = [region(number, bytes([number]), bytes([number + 1])) for number in range(2, 8)]
-    regions = [region(1, b"", b"\x02"), *regions, region(8, b"\x08", b"")]
-    made = Cluster(regions, stores=4, config=replace(CONFIG, snapshots_sending_max=2))
-    held: list[Any] = []
-    made.carry = lambda node, effect: held.append((node, effect))
-    for found in regions:
-        made.change(found.id, (LEARNER, Peer(PeerId(found.id * 10 + 4), StoreId(4))))
-    made.run_for(2000)
-    by_store: dict[int, int] = {}
-    for node, _ in held:
-        by_store[node.id] = by_store.get(node.id, 0) + 1
-    assert max(by_store.values()) == 2
-    for node, effect in held:
-        effect.source.close()
-        node.inbox.append(SnapshotSent(effect.envelope.region_id, effect.envelope.to_peer, False))
-
-
-# ------------------------------------------------ snapshots against splits (traps C1, C2)
-
-
-def test_a_snapshot_over_a_neighbour_that_has_not_split_yet_is_refused() -> None:
-    """Store 3 still holds [-inf, +inf) of region 1; a snapshot of the newborn [-inf, m) must wait for the split."""
-    made = Cluster([region(1)], stores=3, config=replace(CONFIG, log_count_max=10, log_gc_threshold=5))
-    leader = made.await_leader(1)
-    slow = follower_of(made, 1)
-    fill(made, 3)
-    made.drop = lambda envelope: envelope.to_store == slow.store_id and envelope.region_id == 1
-    made.split(made.newest(1), b"m")
-    newborn = made.newest(101)
-    for number in range(40):
-        made.put(newborn, b"a%d" % number, b"v")
-    made.run_until(lambda: leader.store.peers[newborn.id].storage.apply_state.truncated_index > 20)
-    made.run_for(3000)
-    node = made.nodes[slow.store_id]
-    assert newborn.id not in node.store.peers, "no replica while region 1 owns the range"
-    made.drop = lambda envelope: False
-    made.await_caught_up(101, newborn.peer_on(slow.store_id))
-    assert made.rows(slow.store_id) == made.rows(leader.id)
-
-
-def test_a_split_that_meets_an_empty_replica_of_its_newborn_leaves_it_to_its_snapshot() -> None:
-    """A replica that may have voted must not get the initial state, which would take its vote back."""
-    made = Cluster([region(1)], stores=3)
-    made.await_leader(1)
-    slow = follower_of(made, 1)
-    made.drop = lambda envelope: envelope.to_store == slow.store_id
-    made.split(made.newest(1), b"m")
-    node = made.nodes[slow.store_id]
-    newborn = made.newest(101)
-    here = newborn.peer_on(slow.store_id)
-    ask = Message(MessageType.MsgRequestVote, here.id, newborn.peers[0].id, 50, 50, 50)
-    envelope = RaftEnvelope(
-        newborn.id, newborn.peers[0].id, newborn.peers[0].store_id, here.id, slow.store_id, 1, 2, ask, (b"", b"")
-    )
-    node.store.region_map.remove(node.store.peers[R1].region)  # as if region 1 were not here yet
-    made.step_free(node, [RaftReceived([envelope])])
-    node.store.region_map.insert(node.store.peers[R1].region)
-    assert node.store.peers[newborn.id].node.raft.vote == newborn.peers[0].id
-    made.drop = lambda envelope: False
-    made.await_caught_up(101, here)
-    assert node.store.peers[newborn.id].term >= 50, "the term it voted in is not forgotten"
-
-
-# ------------------------------------------------ removed and unaware (traps C4, C5)
-
-
-def removed_while_cut_off(made: Cluster) -> Peer:
-    """A follower that was removed while it heard nothing; it is cut off still."""
-    fill(made, 5)
-    gone = follower_of(made, 1)
-    made.drop = lambda envelope: gone.store_id in (envelope.from_store, envelope.to_store)
-    made.move(1, NEW, gone)
-    return gone
-
-
-def test_a_peer_removed_while_cut_off_learns_of_it_from_its_peers() -> None:
-    made = cluster()
-    gone = removed_while_cut_off(made)
-    node = made.nodes[gone.store_id]
-    term = made.await_leader(1).store.peers[R1].term
-    made.drop = lambda envelope: False
-    made.run_until(lambda: R1 not in node.store.peers)
-    assert made.rows(gone.store_id) == []
-    assert node.checked == [], "PD need not be asked"
-    assert made.await_leader(1).store.peers[R1].term == term, "it deposed nobody"
-
-
-def test_a_peer_removed_while_cut_off_learns_of_it_from_pd() -> None:
-    made = cluster(leader_missing_ms=2_000)
-    gone = removed_while_cut_off(made)
-    node = made.nodes[gone.store_id]
-    made.run_until(lambda: R1 not in node.store.peers)
-    assert node.checked == [R1]
-
-
-def test_a_learner_removed_while_cut_off_learns_of_it_from_pd() -> None:
-    """It asks nobody for votes, and its last leader is its leader for ever: only PD can tell it."""
-    made = cluster(leader_missing_ms=1_000)
-    made.change(1, (LEARNER, NEW))
-    made.await_caught_up(1, NEW)
-    made.drop = lambda envelope: envelope.to_store == 4
-    made.change(1, (REMOVE, NEW))
-    node = made.nodes[StoreId(4)]
-    made.run_until(lambda: R1 not in node.store.peers)
-
-
-def test_a_peer_that_pd_does_not_know_stays() -> None:
-    made = cluster(leader_missing_ms=500)
-    lonely = follower_of(made, 1)
-    made.newest = lambda region_id: None
-    made.drop = lambda envelope: lonely.store_id in (envelope.from_store, envelope.to_store)
-    made.run_for(3000)
-    assert R1 in made.nodes[lonely.store_id].store.peers
-
-
-def with_range(sent: RaftEnvelope, start_key: bytes, end_key: bytes) -> RaftEnvelope:
-    """The same message as one that may create its receiver."""
-    return RaftEnvelope(
-        sent.region_id,
-        sent.from_peer,
-        sent.from_store,
-        sent.to_peer,
-        sent.to_store,
-        sent.conf_ver,
-        sent.version,
-        sent.message,
-        (start_key, end_key),
-    )
-
-
-def test_no_old_message_revives_a_removed_replica() -> None:
-    made = cluster()
-    fill(made, 5)
-    gone = follower_of(made, 1)
-    made.move(1, NEW, gone)
-    node = made.nodes[gone.store_id]
-    made.run_until(lambda: R1 not in node.store.peers)
-    old = [with_range(envelope, b"", b"") for envelope in made.sent if envelope.to_peer == gone.id]
-    for envelope in old:
-        node.inbox.append(RaftReceived([envelope]))
-    made.run_for(500)
-    assert R1 not in node.store.peers
-    made.crash(gone.store_id)
-    restarted = made.restart(gone.store_id)
-    for envelope in old:
-        restarted.inbox.append(RaftReceived([envelope]))
-    made.run_for(500)
-    assert R1 not in restarted.store.peers
-
-
-def test_a_later_replica_takes_the_place_of_one_that_was_removed_unheard() -> None:
-    made = cluster()
-    gone = removed_while_cut_off(made)
-    later = Peer(PeerId(3000), gone.store_id, PeerRole.LEARNER)
-    made.change(1, (LEARNER, later))
-    node = made.nodes[gone.store_id]
-    made.drop = lambda envelope: (
-        envelope.message.msg_type
-        in (
-            MessageType.MsgRequestPreVote,
-            MessageType.MsgRequestVote,
-        )
-        or envelope.is_tombstone
-    )
-    made.await_caught_up(1, later)
-    assert node.store.peers[R1].meta.id == later.id
-    assert made.rows(gone.store_id) == made.rows(4)
 
 
 # ------------------------------------------------ joint changes
@@ -596,3 +327,28 @@ def test_requests_for_a_destroyed_replica_are_told_that_it_is_gone() -> None:
     made.run_until(lambda: R1 not in node.store.peers)
     answer = made.call(node, before, put(b"k", b"v"))
     assert isinstance(answer, RegionNotFound)
+
+
+def test_a_change_made_for_another_epoch_counts_nowhere_when_applied() -> None:
+    made = cluster(stores=3)
+    peer = made.await_leader(1).store.peers[R1]
+    before = peer.region
+    change = ChangePeers((PeerChange(LEARNER, NEW),))
+    context = encode_change_peers(RegionEpoch(version=1, conf_ver=7), change)
+    steps = [ConfChangeSingle(ConfChangeType.AddLearnerNode, NEW.id)]
+    data = encode_conf_change_v2(ConfChangeV2(ConfChangeTransition.Auto, steps, context))
+    batch = made.nodes[StoreId(1)].engine.batch()
+    assert conf_change.apply_change(peer, Entry(EntryType.EntryConfChangeV2, 6, 7, data), batch, None) is None
+    assert peer.region == before
+    assert NEW.id not in peer.node.raft.prs.progress
+
+
+def test_a_store_calls_itself_busy_when_little_more_may_wait() -> None:
+    made = cluster(stores=3, requests_max=8)
+    leader, found = made.await_leader(1), made.newest(1)
+    assert not leader.store.is_busy
+    made.drop = lambda envelope: True
+    for number in range(7):
+        made.send(leader, found, put(b"k%d" % number, b"v"))
+    made.round()
+    assert leader.store.is_busy

@@ -102,11 +102,11 @@ class Progress:
         "pending_snapshot",
         "recent_active",
         "state",
+        "was_active",
     )
 
     def __init__(self, next_idx: int, ins_size: int, ins_bytes: int = NO_LIMIT) -> None:
         self.ins = Inflights(ins_size, ins_bytes)
-        self.recent_active = False
         self.reset(next_idx)
 
     def reset(self, next_idx: int) -> None:
@@ -124,6 +124,8 @@ class Progress:
         """The member asked for a snapshot at or after this index."""
         self.recent_active = False
         """Something was heard from it since the last quorum check."""
+        self.was_active = False
+        """Something was heard from it between the last two quorum checks."""
         self.lease_tick = NEVER
         """Leader's tick count when the newest heartbeat it answered was sent."""
         self.ins.reset()
@@ -153,6 +155,10 @@ class Progress:
     def snapshot_failure(self) -> None:
         """The snapshot did not arrive."""
         self.pending_snapshot = 0
+
+    def is_alive(self) -> bool:
+        """True when it was heard in the last election timeout or two: right after a quorum check, too."""
+        return self.recent_active or self.was_active
 
     def is_snapshot_caught_up(self) -> bool:
         """True when the log there has reached what the snapshot would bring."""

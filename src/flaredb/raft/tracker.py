@@ -127,7 +127,7 @@ class ProgressTracker:
         """True when the leader heard from a quorum since it last asked; asking forgets what was heard."""
         active = {i for i, pr in self.progress.items() if pr.recent_active or i == perspective_of}
         for i, pr in self.progress.items():
-            pr.recent_active = i == perspective_of
+            pr.was_active, pr.recent_active = pr.recent_active, i == perspective_of
         return self.has_quorum(active)
 
     def apply_conf(self, conf: Configuration, next_idx: int) -> None:

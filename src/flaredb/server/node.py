@@ -25,6 +25,7 @@ from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.errors import ConfigError
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
+from flaredb.raft import MessageType
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
 from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
@@ -45,6 +46,7 @@ from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_
 from flaredb.store.bootstrap import check_store_ident, write_store_ident
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import (
+    Beat,
     LeadersHandedOver,
     Note,
     RaftEnvelope,
@@ -230,8 +232,18 @@ class StoreNode:
 
     def send_raft(self, to_store: StoreId, envelopes: list[RaftEnvelope]) -> None:
         sent = self.counters.raft_sent
+        beats = answers = 0
         for envelope in envelopes:
-            add(sent, RAFT_MESSAGE_TYPES[envelope.message.msg_type])
+            if type(envelope) is not Beat:
+                add(sent, RAFT_MESSAGE_TYPES[envelope.message.msg_type])
+            elif envelope.is_answer:
+                answers += 1
+            else:
+                beats += 1
+        if beats:
+            add(sent, RAFT_MESSAGE_TYPES[MessageType.MsgHeartbeat], beats)
+        if answers:
+            add(sent, RAFT_MESSAGE_TYPES[MessageType.MsgHeartbeatResponse], answers)
         self.links.send(to_store, envelopes)
 
     def send_snapshot(self, order: SendSnapshot) -> None:
@@ -296,7 +308,7 @@ class StoreNode:
             used_size_bytes=used,
             region_count=len(self.loop.store.peers),
             start_time_s=self._started_s,
-            is_busy=False,
+            is_busy=self.loop.store.is_busy,
             sending_snap_count=self._snapshots.sender.count,
             receiving_snap_count=self._snapshots.receiver.count,
             applying_snap_count=self.loop.store.applying_snapshots,

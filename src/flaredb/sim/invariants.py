@@ -6,9 +6,11 @@ A broken one is a Violation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
 from flaredb.model.region import RegionEpoch
 from flaredb.pd.core import PdCore
@@ -46,6 +48,8 @@ class Invariants:
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
         self._gone: dict[str, set[PeerKey]] = {}
+        self._granted: set[int] = set()
+        """Ids that PD gave to splits."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
 
     # ------------------------------------------------ stores
@@ -214,6 +218,14 @@ class Invariants:
                 if before is not None and region.epoch.is_older_than(before):
                     raise Violation(f"PD: the epoch of region {region.id} goes back from {before} to {region.epoch}")
                 known[region.id] = region.epoch
+
+    def after_grant(self, granted: Sequence[SplitIds]) -> None:
+        """Ids are never handed out twice, over all lives of PD."""
+        for new in granted:
+            for number in (new.region_id, *new.peer_ids):
+                if number in self._granted:
+                    raise Violation(f"PD hands out the id {number} twice")
+                self._granted.add(number)
 
     def after_pd_death(self) -> None:
         """What stores report is kept without a sync, so a power cut may take it back."""

@@ -1,5 +1,4 @@
-"""Orders to leaders: what a placement driver does with replicas and leaders, by chance while faults last, and towards
-the wanted number of voters once they are over.
+"""Orders to leaders by chance, beside those of PD: what a placement driver might do with replicas and leaders.
 
 Every order names the region's epoch as its leader had it; what is overtaken is dropped by the store. New peer ids come
 from PD, as all ids do.
@@ -23,7 +22,6 @@ from flaredb.model.orders import (
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import PeerRole, Region
 from flaredb.pd.messages import AllocIds
-from flaredb.sim.world import MS
 from flaredb.store.messages import OrderReceived
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
 JOINT = (PeerRole.INCOMING_VOTER, PeerRole.DEMOTING_VOTER)
 CALL_TIMEOUT_MS = 2_000
-SETTLE_EVERY_MS = 300
 
 OrderStep = ChangePeers | TransferLeader | SplitOrder
 
@@ -45,7 +42,6 @@ class Mover:
         self._cluster = cluster
         self._rng: Random = cluster.world.rng("mover")
         self.orders = 0
-        self._is_settling = False
 
     # ------------------------------------------------ by chance
 
@@ -124,54 +120,12 @@ class Mover:
     def _order(self, node: StoreNode, peer: Peer, step: OrderStep) -> None:
         order = RegionOrder(peer.region.id, peer.region.epoch, peer.meta, step)
         self.orders += 1
-        self._cluster.world.trace("pd", "order", f"r{order.region_id} {node.name} {_show(step)}")
+        self._cluster.world.trace("pd", "order", f"r{order.region_id} {node.name} {show_step(step)}")
         self._cluster.network.send_call("pd", node.name, lambda: node.submit(OrderReceived(order)))
 
-    # ------------------------------------------------ towards what is wanted
 
-    def settle(self) -> None:
-        """From now on bring every region to its wanted voters, and nothing else."""
-        if not self._is_settling:
-            self._is_settling = True
-            self._settle_again()
-
-    def _settle_again(self) -> None:
-        newest: dict[int, tuple[StoreNode, Peer]] = {}
-        for node, peer in self._leaders():
-            known = newest.get(peer.region.id)
-            if known is None or peer.term > known[1].term:
-                newest[peer.region.id] = (node, peer)
-        for node, peer in newest.values():
-            step = self._settling_step(peer.region, peer.meta)
-            if step is not None:
-                self._order(node, peer, step)
-        self._cluster.world.after(SETTLE_EVERY_MS * MS, self._settle_again)
-
-    def _settling_step(self, region: Region, leader: PeerMeta) -> OrderStep | None:
-        """What PD would order next. Learners whose store is asked again become voters; whoever is too many goes."""
-        wanted = min(self._cluster.options.replicas, len(self._cluster.stores))
-        voters = [peer for peer in region.peers if peer.role is PeerRole.VOTER]
-        if any(peer.role in JOINT for peer in region.peers):
-            me = region.peer(leader.id)
-            if me is not None and me.role is PeerRole.DEMOTING_VOTER:
-                heirs = tuple(p for p in region.peers if p.role in (PeerRole.VOTER, PeerRole.INCOMING_VOTER))
-                return TransferLeader(heirs)
-            return ChangePeers(())
-        learners = [peer for peer in region.peers if peer.role is PeerRole.LEARNER]
-        if len(voters) > wanted:
-            others = [peer for peer in voters if peer.id != leader.id]
-            return ChangePeers((PeerChange(ChangeKind.REMOVE_NODE, self._rng.choice(others)),))
-        if len(voters) < wanted:
-            if learners:
-                return ChangePeers((PeerChange(ChangeKind.ADD_NODE, self._rng.choice(learners)),))
-            self._grow(region)
-            return None
-        if learners:
-            return ChangePeers((PeerChange(ChangeKind.REMOVE_NODE, learners[0]),))
-        return None
-
-
-def _show(step: OrderStep) -> str:
+def show_step(step: OrderStep) -> str:
+    """An order in a few words."""
     if isinstance(step, TransferLeader):
         return "transfer to " + " or ".join(str(peer.id) for peer in step.peers)
     if isinstance(step, SplitOrder):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from flaredb.pd.config import PdConfig
+from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.sim.disk import DiskSpeed
 from flaredb.sim.network import Weather
 from flaredb.sim.world import MS
@@ -64,7 +65,7 @@ class Workload:
     writers: int = 6
     """Clients that read and write, finding leaders as they can."""
 
-    pinned: int = 1
+    pinned: int = 2
     """Per store: clients that only read, and only from that store."""
 
     think_ms: int = 60
@@ -160,6 +161,14 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
             initial_stores=stores,
             hold_ms=rng.choice((100, 1_000)),
             id_window=rng.choice((5, 1_000)),
+            store_disconnected_ms=2_000,
+            schedule_hold_ms=rng.choice((500, 5_000)),
+            schedule=ScheduleConfig(
+                max_store_down_time_ms=rng.choice((3_000, 10_000, 60_000)),
+                store_limit=rng.choice((60.0, 100_000_000.0)),
+                patrol_region_interval_ms=rng.choice((20, 200)),
+                enable_joint_consensus=rng.random() < 0.7,
+            ),
         ),
         store_heartbeat_ms=rng.choice((500, 2_000)),
         step_delay_us=rng.choice((0, 50, 2_000)),
@@ -178,7 +187,7 @@ def _store(rng: Random) -> StoreConfig:
         tick_ms=rng.choice((50, 100, 100, 200)),
         heartbeat_ticks=rng.choice((1, 2, 2)),
         election_ticks=election_ticks,
-        election_ticks_max=election_ticks + rng.choice((1, election_ticks, 2 * election_ticks)),
+        election_ticks_max=election_ticks + rng.choice((2, election_ticks, 2 * election_ticks)),
         batch_entry_size_bytes=rng.choice((40, 1 << 20)),
         message_size_bytes_max=rng.choice((100, 1 << 20)),
         inflight_messages_max=rng.choice((1, 4, 256)),
@@ -194,9 +203,10 @@ def _store(rng: Random) -> StoreConfig:
         snapshots_sending_max=rng.choice((1, 3)),
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
+        bulk_load_bytes_min=rng.choice((0, 300, 1 << 20)),
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),
-        peer_down_ms=10_000,
+        peer_down_ms=rng.choice((2_000, 10_000)),
         region_split_size_bytes=split_bytes,
         region_max_size_bytes=split_bytes * 3 // 2,
         region_split_keys=1_000,

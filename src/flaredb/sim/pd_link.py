@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flaredb.engine.base import Engine
+from flaredb.engine.base import Engine, EngineError
 from flaredb.model.cluster import RegionHeartbeat, StoreMeta, StoreStats
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
@@ -71,8 +71,7 @@ class PdLink:
         if ident is None:
             self._call(AllocIds(), self._on_id)
         else:
-            self._node.open_store(ident[1])
-            self._node.later(0, self._register)
+            self._open(ident[1])
 
     def stop(self) -> None:
         """The process is gone."""
@@ -85,9 +84,17 @@ class PdLink:
             self._node.later(RETRY_MS * MS, lambda: self._call(AllocIds(), self._on_id))
             return
         assert self._engine is not None
-        write_store_ident(self._engine, ClusterId(1), StoreId(answer))
-        self._node.open_store(StoreId(answer))
-        self._register()
+        try:
+            write_store_ident(self._engine, ClusterId(1), StoreId(answer))
+        except EngineError as error:
+            self._node.die("synced", str(error))
+        else:
+            self._open(StoreId(answer))
+
+    def _open(self, store_id: StoreId) -> None:
+        self._node.open_store(store_id)
+        if self._node.is_up:
+            self._register()
 
     def _register(self) -> None:
         assert self._engine is not None

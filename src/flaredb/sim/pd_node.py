@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from flaredb.engine.base import EngineError
 from flaredb.engine.memory import Keep
+from flaredb.model.cluster import SplitIds
 from flaredb.pd.core import PdCore
-from flaredb.pd.messages import Answer, Call, Called, Fatal, Input, Note, Sync, SyncDone
+from flaredb.pd.messages import Answer, Call, Called, Fatal, Input, Note, SendOrder, Sync, SyncDone
 from flaredb.sim.disk import Disk
+from flaredb.sim.mover import show_step
 from flaredb.sim.pd_link import TIMED_OUT
-from flaredb.sim.pd_wire import answer_over_wire, call_over_wire
+from flaredb.sim.pd_wire import answer_over_wire, call_over_wire, order_over_wire
 from flaredb.sim.process import Process
 from flaredb.sim.world import MS, Clock
+from flaredb.store.messages import OrderReceived
 
 if TYPE_CHECKING:
     from flaredb.sim.cluster import SimCluster
@@ -124,16 +127,28 @@ class PdNode(Process):
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, Answer):
             source, finish = effect.token
+            if isinstance(effect.result, tuple) and effect.result and isinstance(effect.result[0], SplitIds):
+                self.cluster.invariants.after_grant(effect.result)
             result = answer_over_wire(effect.result)
             self.cluster.network.send_call(self.name, source, lambda: finish(result))
         elif isinstance(effect, Sync):
             self.disk.sync(effect.sequence, lambda sequence: self._submit(SyncDone(sequence)), self._on_sync_failed)
+        elif isinstance(effect, SendOrder):
+            self._send_order(effect)
         elif isinstance(effect, Note):
             fields = " ".join(f"{name}={value}" for name, value in effect.fields)
             self.world.trace(self.name, "note", f"{effect.event} {fields}")
         else:
             assert isinstance(effect, Fatal), f"unknown effect {effect!r}"
             self.die("prefix", effect.reason)
+
+    def _send_order(self, effect: SendOrder) -> None:
+        order = order_over_wire(effect.order)
+        node = self.cluster.find(effect.store_id)
+        if node is not None:
+            target = node
+            self.world.trace(self.name, "order", f"r{order.region_id} {target.name} {show_step(order.step)}")
+            self.cluster.network.send_call(self.name, target.name, lambda: target.submit(OrderReceived(order)))
 
     def _on_sync_failed(self, error: EngineError) -> None:
         self.die("prefix", str(error))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flaredb.model.cluster import RegionRoute
+from flaredb.model.orders import RegionOrder
 from flaredb.pd.messages import AskBatchSplit, Bootstrap, Call, PutStore, ReportBatchSplit, ReportRegion, ReportStore
-from flaredb.wire import convert, pd_convert
+from flaredb.wire import convert, pd_convert, pd_orders
 
 
 def call_over_wire(call: Call) -> Call:
@@ -34,6 +35,13 @@ def answer_over_wire(answer: Any) -> Any:
     if isinstance(answer, tuple) and answer and isinstance(answer[0], RegionRoute):
         return tuple(_route(route) for route in answer)
     return answer
+
+
+def order_over_wire(order: RegionOrder) -> RegionOrder:
+    """An order of PD's as the store decodes it."""
+    decoded = pd_orders.order_from_pb(_copied(pd_orders.order_to_pb(order)))
+    assert isinstance(decoded, RegionOrder), f"{order} becomes {decoded} on the wire"
+    return decoded
 
 
 def _route(route: RegionRoute) -> RegionRoute:

@@ -191,9 +191,7 @@ def _can_follow(peer: Peer, meta: PeerMeta) -> bool:
     if meta.id == peer.meta.id:
         return True
     progress: Progress | None = peer.node.raft.prs.progress.get(meta.id)
-    return (
-        progress is not None and progress.recent_active and progress.matched >= peer.storage.apply_state.truncated_index
-    )
+    return progress is not None and progress.is_alive() and progress.matched >= peer.storage.apply_state.truncated_index
 
 
 # ------------------------------------------------ apply

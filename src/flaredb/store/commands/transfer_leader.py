@@ -27,7 +27,7 @@ def refusal(peer: Peer, heir: PeerMeta) -> str | None:
         return f"peer {heir.id} is no member of region {peer.region.id}"
     if member.role in (PeerRole.LEARNER, PeerRole.DEMOTING_VOTER):
         return f"peer {heir.id} is a {member.role.name.lower()}, not a voter"
-    if not progress.recent_active:
+    if not progress.is_alive():
         return f"peer {heir.id} on store {heir.store_id} has not been heard of lately"
     if progress.state is ProgressState.Snapshot:
         return f"peer {heir.id} waits for a snapshot"

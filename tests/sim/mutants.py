@@ -1,0 +1,403 @@
+"""Known bugs, put back one at a time: the simulator must find each of them within a stated number of seeds.
+
+A mutant replaces one function for as long as it is installed. ``draw`` shapes the seeds that look for it, where chance
+alone would take long: more of the fault that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from flaredb.sim.disk import DiskSpeed
+from flaredb.sim.options import Faults, SimOptions, Workload, draw
+from flaredb.sim.world import MS
+
+Patches = list[tuple[Any, str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One bug."""
+
+    name: str
+    patches: Callable[[], Patches]
+    """(object, attribute, what to put there)"""
+
+    seeds: int
+    """Within so many it is found."""
+
+    told: str
+    """Part of what the simulator says then."""
+
+    shape: Callable[[SimOptions], SimOptions] = lambda options: options
+    seconds: int = 30
+    is_slow: bool = False
+
+    def options(self, seed: int) -> SimOptions:
+        """The run of a seed that looks for this bug."""
+        return self.shape(draw(seed, self.seconds))
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """The bug is there."""
+        patches = [patch.object(*where) for where in self.patches()]
+        for each in patches:
+            each.start()
+        try:
+            yield
+        finally:
+            for each in reversed(patches):
+                each.stop()
+
+
+# ------------------------------------------------ shapes
+
+
+def _with_faults(**changes: int) -> Callable[[SimOptions], SimOptions]:
+    def shape(options: SimOptions) -> SimOptions:
+        stores = max(options.stores, 3)
+        pd = replace(options.pd, initial_stores=stores, max_replicas=3)
+        faults = Faults(order_ms=options.faults.order_ms, split_ms=options.faults.split_ms, restart_ms_max=1_000)
+        for name, value in changes.items():
+            setattr(faults, name, value)
+        return replace(options, stores=stores, replicas=3, pd=pd, faults=faults)
+
+    return shape
+
+
+CRASHES = _with_faults(crash_ms=1_500, aimed_crash_ms=1_500)
+EVERYTHING = _with_faults(
+    crash_ms=3_000, aimed_crash_ms=3_000, partition_ms=3_000, pause_ms=5_000, power_cut_ms=15_000, order_ms=400
+)
+
+
+def _busy(faults: Callable[[SimOptions], SimOptions], **workload: Any) -> Callable[[SimOptions], SimOptions]:
+    """The faults, with clients that meet on a few keys."""
+
+    def shape(options: SimOptions) -> SimOptions:
+        load = Workload(writers=6, pinned=4, think_ms=30, hot_keys=3, cold_keys=20, deletes=0.0, swaps=0.0, scans=0.0)
+        return replace(faults(options), workload=replace(load, **workload))
+
+    return shape
+
+
+def _on_slow_disks(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
+    return lambda options: replace(faults(options), disk=DiskSpeed(sync_us_max=20 * MS, slow=0.1, slow_us_max=500 * MS))
+
+
+def _with_snapshots(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
+    """Logs are so short that whoever was away needs a snapshot, and snapshots are installed row by row."""
+
+    def shape(options: SimOptions) -> SimOptions:
+        store = replace(
+            options.store, log_count_max=8, log_gc_interval_ms=200, snapshot_retry_ms=10, fill_slice_bytes=1
+        )
+        return replace(faults(options), store=store, snapshot_chunk_us=100)
+
+    return shape
+
+
+STALE_LEADERS = _busy(_with_faults(partition_ms=800, pause_ms=800))
+SLOW_FOLLOWERS = _busy(_on_slow_disks(_with_faults(partition_ms=3_000)))
+SPLITS = _busy(_on_slow_disks(_with_faults(split_ms=300, order_ms=2_000)), hot_keys=20)
+SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
+
+
+# ------------------------------------------------ what is promised before it is durable
+
+
+def _answer_before_sync() -> Patches:
+    from flaredb.store.ready import ReadyStep
+
+    def _await_sync(self: Any, peer: Any, ready: Any) -> None:
+        self.must_sync = self.must_sync or ready.must_sync
+        peer.node.on_persist_ready(ready.number)
+        self._outbox.add(peer, ready.persisted_messages)
+
+    return [(ReadyStep, "_await_sync", _await_sync)]
+
+
+def _vote_not_persisted() -> Patches:
+    from flaredb.raft import HardState
+    from flaredb.store.raft_storage import RaftStorage
+
+    true = RaftStorage.set_hard_state
+
+    def set_hard_state(self: Any, state: HardState, batch: Any) -> None:
+        true(self, HardState(state.term, 0, state.commit), batch)
+        self.hard_state = state
+
+    return [(RaftStorage, "set_hard_state", set_hard_state)]
+
+
+def _term_not_persisted() -> Patches:
+    from flaredb.raft import HardState
+    from flaredb.store.raft_storage import RaftStorage
+
+    true = RaftStorage.set_hard_state
+
+    def set_hard_state(self: Any, state: HardState, batch: Any) -> None:
+        if state.commit != self.hard_state.commit:
+            true(self, state, batch)
+        self.hard_state = state
+
+    return [(RaftStorage, "set_hard_state", set_hard_state)]
+
+
+def _sync_does_nothing() -> Patches:
+    from flaredb.sim.disk import Disk
+
+    def sync(self: Any, sequence: int, done: Any, failed: Any) -> None:
+        life = self._life
+        self._world.after(100, lambda: done(sequence) if life == self._life else None)
+
+    return [(Disk, "sync", sync)]
+
+
+def _applied_index_seldom_written() -> Patches:
+    """Entries are applied again after a restart: the data is there, the index that says so is not."""
+    from flaredb.store.raft_storage import RaftStorage
+
+    true = RaftStorage.set_apply_state
+
+    def set_apply_state(self: Any, batch: Any) -> None:
+        if self.apply_state.applied_index % 20 == 0 or self.apply_state.applied_index < 7:
+            true(self, batch)
+
+    return [(RaftStorage, "set_apply_state", set_apply_state)]
+
+
+# ------------------------------------------------ reads
+
+
+def _unchecked_local_read() -> Patches:
+    from flaredb.store import reads, store
+
+    def start_round(peer: Any, now_ms: int) -> bool:
+        if peer.reads.waiting and peer.is_leader:
+            peer.reads.confirmed.append((peer.applied_index, peer.reads.waiting))
+            peer.reads.waiting = []
+            return False
+        return true(peer, now_ms)
+
+    true = reads.start_round
+    return [(reads, "start_round", start_round), (store.reads, "start_round", start_round)]
+
+
+def _follower_reads_without_leader() -> Patches:
+    from flaredb.store import reads
+
+    def start_round(peer: Any, now_ms: int) -> bool:
+        if peer.reads.waiting and not peer.is_leader:
+            peer.reads.confirmed.append((peer.applied_index, peer.reads.waiting))
+            peer.reads.waiting = []
+            return False
+        return true(peer, now_ms)
+
+    true = reads.start_round
+    return [(reads, "start_round", start_round)]
+
+
+def _read_before_own_commit() -> Patches:
+    from flaredb.raft.raft import Raft
+
+    return [(Raft, "commit_to_current_term", lambda self: True)]
+
+
+def _read_before_apply() -> Patches:
+    from flaredb.store import reads
+
+    def take_runnable(peer: Any) -> list[Any]:
+        runnable: list[Any] = []
+        while peer.reads.confirmed:
+            runnable += peer.reads.confirmed.popleft()[1]
+        return runnable
+
+    return [(reads, "take_runnable", take_runnable)]
+
+
+# ------------------------------------------------ regions
+
+
+def _epoch_not_checked_at_apply() -> Patches:
+    from flaredb.store.applier import Applier
+
+    true = Applier._apply_write
+
+    def _apply_write(self: Any, peer: Any, version: int, *rest: Any) -> None:
+        true(self, peer, peer.region.epoch.version, *rest)
+
+    return [(Applier, "_apply_write", _apply_write)]
+
+
+def _split_metadata_not_atomic() -> Patches:
+    """The newcomers' first states are written in a batch of their own, in the step before the split's."""
+    from flaredb.store.commands import split
+
+    true = split.write_initial_state
+
+    def write_initial_state(region: Any, batch: Any) -> None:
+        true(region, batch)
+
+    def write_region(region: Any, batch: Any) -> None:
+        if region.epoch.version > 1 and not any(op[1] == b"" for op in batch.operations):
+            return
+        true_region(region, batch)
+
+    true_region = split.write_region
+    return [(split, "write_region", write_region), (split, "write_initial_state", write_initial_state)]
+
+
+def _pd_accepts_older_epoch() -> Patches:
+    from flaredb.pd.region_tree import RegionTree
+
+    return [(RegionTree, "_check_not_stale", lambda self, region, old, overlapped: None)]
+
+
+def _pd_repeats_ids() -> Patches:
+    from flaredb.pd.state import PdState
+
+    return [(PdState, "put_id_bound", lambda self, bound: None)]
+
+
+# ------------------------------------------------ writes
+
+
+def _swap_decided_before_the_log() -> Patches:
+    """Compare-and-swap looks at the engine alone, not at what the same batch has changed."""
+    from flaredb.store.applier import PendingWrites
+
+    def get(self: Any, cf: int, key: bytes) -> bytes | None:
+        from flaredb.model.commands import DATA_CFS
+
+        return self._engine.get(DATA_CFS[cf], key)
+
+    return [(PendingWrites, "get", get)]
+
+
+def _client_repeats_unknown_writes() -> Patches:
+    from flaredb.sim.client import Client
+
+    true = Client.__init__
+
+    def begin(self: Any, *rest: Any, **named: Any) -> None:
+        true(self, *rest, **named)
+        self.retries_unknown = True
+
+    return [(Client, "__init__", begin)]
+
+
+def _overtaken_proposal_is_confirmed() -> Patches:
+    """The answer to a proposal goes by its index alone: whose entry it became is not looked at."""
+    from flaredb.store.applier import Applier
+
+    def _take_proposal(self: Any, peer: Any, entry: Any) -> Any:
+        proposals = peer.proposals.pop(entry.index, ())
+        for proposal in proposals[:-1]:
+            for request in proposal.requests:
+                self._answer(request, None)
+        return proposals[-1] if proposals else None
+
+    return [(Applier, "_take_proposal", _take_proposal)]
+
+
+# ------------------------------------------------ elections and membership
+
+
+def _log_not_compared_in_votes() -> Patches:
+    from flaredb.raft.raft_log import RaftLog
+
+    return [(RaftLog, "is_up_to_date", lambda self, index, term: True)]
+
+
+def _learner_counts() -> Patches:
+    from flaredb.store import raft_storage, roles
+
+    true = roles.conf_state_of
+
+    def conf_state_of(region: Any) -> Any:
+        state = true(region)
+        if not state.voters_outgoing and not state.learners_next:
+            state.voters += state.learners
+            state.learners = []
+        return state
+
+    return [(raft_storage, "conf_state_of", conf_state_of)]
+
+
+def _tombstone_forgotten() -> Patches:
+    from flaredb.store import incoming, lifecycle
+
+    def forget(engine: Any, region_id: Any) -> None:
+        return None
+
+    return [(lifecycle, "read_tombstone", forget), (incoming, "read_tombstone", forget)]
+
+
+def _snapshot_over_neighbour() -> Patches:
+    from flaredb.store.region_map import RegionMap
+
+    return [(RegionMap, "overlapping", lambda self, start, end: [])]
+
+
+def _snapshot_range_not_wiped() -> Patches:
+    from flaredb.store import install
+
+    return [(install, "wipe_range", lambda start, end, batch: None)]
+
+
+def _destroyed_range_not_wiped() -> Patches:
+    from flaredb.store import lifecycle
+
+    return [(lifecycle, "wipe_range", lambda start, end, batch: None)]
+
+
+def _install_not_resumed() -> Patches:
+    from flaredb.store import store
+
+    return [(store, "unfinished_installs", lambda engine: {})]
+
+
+def _wrong_replica_takes_messages() -> Patches:
+    """Messages for an earlier replica of this store go to the later one."""
+    from flaredb.store import incoming
+
+    true = incoming._receiver
+
+    def _receiver(store: Any, envelope: Any) -> Any:
+        peer = store.peers.get(envelope.region_id)
+        return peer if peer is not None else true(store, envelope)
+
+    return [(incoming, "_receiver", _receiver)]
+
+
+MUTANTS = (
+    Mutant("an answer before the sync", _answer_before_sync, 5, "its disk", CRASHES),
+    Mutant("a sync that does nothing", _sync_does_nothing, 5, "its disk", CRASHES),
+    Mutant("a vote that is not on disk", _vote_not_persisted, 10, "vote", CRASHES),
+    Mutant("a term that is not on disk", _term_not_persisted, 10, "its disk", CRASHES),
+    Mutant("an applied index behind its data", _applied_index_seldom_written, 20, "", CRASHES),
+    Mutant("a leader's read that is not confirmed", _unchecked_local_read, 20, "linearizable", STALE_LEADERS),
+    Mutant("a follower's read that is not confirmed", _follower_reads_without_leader, 10, "", SLOW_FOLLOWERS),
+    Mutant("a read before the leader's own commit", _read_before_own_commit, 40, "", STALE_LEADERS, is_slow=True),
+    Mutant("a read before its index is applied", _read_before_apply, 20, "linearizable", SLOW_FOLLOWERS),
+    Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 60, "", SPLITS, is_slow=True),
+    Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
+    Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),
+    Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", _with_faults(pd_crash_ms=2_000)),
+    Mutant("swaps that do not see each other", _swap_decided_before_the_log, 20, "linearizable"),
+    Mutant("a client that repeats unknown writes", _client_repeats_unknown_writes, 20, "", EVERYTHING),
+    Mutant("a proposal confirmed by its index alone", _overtaken_proposal_is_confirmed, 40, "", STALE_LEADERS),
+    Mutant("votes for shorter logs", _log_not_compared_in_votes, 10, "without entry", EVERYTHING),
+    Mutant("learners that count", _learner_counts, 20, "Raft has", EVERYTHING),
+    Mutant("a forgotten tombstone", _tombstone_forgotten, 40, "", EVERYTHING),
+    Mutant("a snapshot over a neighbour", _snapshot_over_neighbour, 20, "region", EVERYTHING),
+    Mutant("a snapshot beside old rows", _snapshot_range_not_wiped, 20, "", SNAPSHOTS),
+    Mutant("a destroyed replica whose rows stay", _destroyed_range_not_wiped, 10, "", EVERYTHING),
+    Mutant("an install that is not resumed", _install_not_resumed, 40, "", SNAPSHOTS, is_slow=True),
+    Mutant("messages for a replica that is gone", _wrong_replica_takes_messages, 20, "", EVERYTHING),
+)
