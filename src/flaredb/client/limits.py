@@ -51,7 +51,7 @@ class ClientOptions:
     batches_at_once: int = 16
     """Requests that one batch call has under way."""
 
-    calls_max: int = 10_000
+    calls_max: int = 100_000
     """Calls of one client under way; one more raises BusyError."""
 
     read_try_ms: int = 1_500

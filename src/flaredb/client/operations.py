@@ -180,9 +180,6 @@ class Operations:
         return self._count(low, high, self._cf(cf), self._deadline(timeout))
 
     def _count(self, low: bytes, high: bytes, cf: int, deadline_ms: int) -> Plan:
-        if not cf:
-            # Counted where the rows are; the protocol's checksum knows the default column family only.
-            return (yield from self._checksum(low, high, deadline_ms)).rows
         cursor = Cursor(cf, low, high, None, keys_only=True)
         rows = 0
         while page := (yield from next_page(self._core, cursor, deadline_ms)):

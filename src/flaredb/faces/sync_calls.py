@@ -169,7 +169,7 @@ class SyncCalls:
         cf: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """How many keys [start, end) has, or a prefix; without both, all. Reads every row on its server."""
+        """How many keys [start, end) has, or a prefix; without both, all. Fetches the keys, page by page, to count them."""
         rows: int = self._run(self._operations.count(start, end, prefix, cf, timeout))
         return rows
 
@@ -181,7 +181,10 @@ class SyncCalls:
         prefix: Buffer | None = None,
         timeout: float | None = None,
     ) -> RangeChecksum:
-        """Checksum, number and size of the rows of [start, end), or of a prefix, in column family default."""
+        """Checksum, number and size of the rows of [start, end), or of a prefix, in column family default.
+
+        Computed where the rows are, for many of them slowly: about 100 us for each in FlareDB. Give it the time.
+        """
         result: RangeChecksum = self._run(self._operations.checksum(start, end, prefix, timeout))
         return result
 
