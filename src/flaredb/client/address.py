@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -86,6 +85,8 @@ def _with_parameters(options: ClientOptions, query: str) -> ClientOptions:
         name, _, value = part.partition("=")
         known = _PARAMETERS.get(name)
         if known is None:
+            import difflib  # only where it is needed: it takes milliseconds to load
+
             near = difflib.get_close_matches(name, _PARAMETERS, 1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_PARAMETERS)}"
             raise ConfigError(f"the URL has an unknown parameter {name!r}; {hint}")

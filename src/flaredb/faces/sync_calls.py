@@ -169,7 +169,7 @@ class SyncCalls:
         cf: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """How many keys [start, end) has, or a prefix; without both, all. Fetches the keys, page by page, to count them."""
+        """How many keys [start, end) has, or a prefix; without both, all. Fetches the keys to count them."""
         rows: int = self._run(self._operations.count(start, end, prefix, cf, timeout))
         return rows
 

@@ -15,9 +15,11 @@ from flaredb.client.limits import ClientOptions
 from flaredb.model.errors import FlareDBError
 
 if TYPE_CHECKING:
+    from flaredb.cli.cluster_plan import StorePorts
     from flaredb.cli.local_cluster import LocalCluster
     from flaredb.faces.aio_client import Client as AsyncClient
     from flaredb.faces.sync_client import Client
+    from flaredb.testing.partitions import Partitions
 
 START_DEADLINE_S = 30.0
 
@@ -39,10 +41,12 @@ class Cluster:
         split_keys: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
         directory: Path | str | None = None,
+        partitions: bool = False,
     ) -> None:
         """``split_keys``: where the first regions begin, as `flaredb demo --split-keys` takes them. ``config``: tables
         for every store's file, such as {"coprocessor": {"region-max-size": "1MiB"}}. ``directory``: where data and
-        logs are kept; None: a temporary one that is deleted.
+        logs are kept; None: a temporary one that is deleted. ``partitions``: stores talk through this process, so that
+        ``partition`` and ``isolate`` can cut them off.
         """
         if stores < 1:
             raise ValueError(f"a cluster has at least one store, not {stores}")
@@ -53,6 +57,8 @@ class Cluster:
         self._open = contextlib.ExitStack()
         self._local: LocalCluster | None = None
         self._paused: set[int] = set()
+        self._has_partitions = partitions
+        self._partitions: Partitions | None = None
 
     # ------------------------------------------------------------ life
 
@@ -68,7 +74,7 @@ class Cluster:
             directory = self._directory()
             processes = self._open.enter_context(Processes(directory))
             plan = private_plan(self._store_count, self._split_keys, PortPicker())
-            self._local = LocalCluster(directory, plan, processes, self._config)
+            self._local = LocalCluster(directory, plan, processes, self._config, self._relays())
             self._local.start()
             self._local.wait_serving(START_DEADLINE_S)
         except ChildFailed as error:
@@ -80,7 +86,7 @@ class Cluster:
 
     def close(self) -> None:
         """Stop every process and delete what is temporary."""
-        self._local = None
+        self._local = self._partitions = None
         self._open.close()
 
     def __enter__(self) -> Cluster:
@@ -178,9 +184,21 @@ class Cluster:
         pd.start()
         self._wait_ready(lambda: pd.wait_ready(START_DEADLINE_S))
 
+    def partition(self, first: int, second: int) -> None:
+        """Nothing passes between two stores any more; PD and clients still reach both. Needs ``partitions=True``."""
+        self._network().cut(self.store_id(first), self.store_id(second))
+
+    def isolate(self, number: int) -> None:
+        """Cut a store off from all others, as partition does."""
+        for other in self.stores:
+            if other != number:
+                self.partition(number, other)
+
     def heal(self) -> None:
-        """Resume what is paused and start what has ended. Errors: ClusterError."""
+        """End partitions, resume what is paused, start what has ended. Errors: ClusterError."""
         local = self._running()
+        if self._partitions is not None:
+            self._partitions.mend()
         for number in sorted(self._paused):
             self.resume(number)
         if not local.pd.is_running():
@@ -209,6 +227,22 @@ class Cluster:
         directory = Path(tempfile.mkdtemp(prefix="flaredb-test-"))
         self._open.callback(shutil.rmtree, directory, ignore_errors=True)
         return directory
+
+    def _relays(self) -> Callable[[StorePorts], str] | None:
+        if not self._has_partitions:
+            return None
+        from flaredb.cli.ports import HOST
+        from flaredb.testing.partitions import Partitions
+
+        network = self._partitions = Partitions()
+        self._open.callback(network.close)
+        return lambda ports: network.relay_to(HOST, ports.peer)
+
+    def _network(self) -> Partitions:
+        self._running()
+        if self._partitions is None:
+            raise ClusterError("this cluster has no network that can be cut: make it with Cluster(partitions=True)")
+        return self._partitions
 
     @staticmethod
     def _wait_ready(wait: Callable[[], object]) -> None:
