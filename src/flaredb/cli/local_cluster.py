@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +52,17 @@ class LocalCluster:
     """The processes of a cluster. They end with ``processes``, whose owner closes it."""
 
     def __init__(
-        self, directory: Path, plan: ClusterPlan, processes: Processes, store_tables: Mapping[str, Any] | None = None
+        self,
+        directory: Path,
+        plan: ClusterPlan,
+        processes: Processes,
+        store_tables: Mapping[str, Any] | None = None,
+        peer_address_of: Callable[[StorePorts], str] | None = None,
     ) -> None:
-        """``store_tables``: configuration of every store, over the quick elections that such a cluster has."""
+        """``store_tables``: configuration of every store, over the quick elections that such a cluster has.
+        ``peer_address_of``: host:port by which other stores reach one; None: as it listens.
+        """
+        self._peer_address_of = peer_address_of
         self.plan = plan
         self.directory = directory
         self._processes = processes
@@ -88,6 +96,8 @@ class LocalCluster:
     def _make_store(self, ports: StorePorts) -> StoreProcess:
         number = len(self.stores) + 1
         tables = merge(self._common_tables, self._store_tables(number, ports))
+        if self._peer_address_of is not None:
+            tables = merge(tables, {"server": {"advertise-peer-addr": self._peer_address_of(ports)}})
         config = self._write(f"store-{number}.toml", tables)
         child = self._processes.add_flaredb(f"store-{number}", ["server", "--config", str(config)])
         store = StoreProcess(number, ports, child)
