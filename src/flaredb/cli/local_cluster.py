@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from flaredb.cli.probe import RegionView
 
 READY_DEADLINE_S = 30.0
-# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). Leaders report a silent replica
-# within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
+# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). Leaders report a silent
+# replica within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
 QUICK_STORE: dict[str, Any] = {
     "raftstore": {
         "raft-base-tick-interval": "50ms",
@@ -30,7 +30,6 @@ QUICK_STORE: dict[str, Any] = {
         "max-peer-down-duration": "5s",
         "pd-heartbeat-tick-interval": "5s",
         "pd-store-heartbeat-tick-interval": "1s",
-        "max-peer-down-duration": "5s",
         "abnormal-leader-missing-duration": "5s",
     }
 }
