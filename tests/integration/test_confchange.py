@@ -33,6 +33,9 @@ LEARNER = 1
 QUICK_STORES = {
     "raftstore": {"raft-log-gc-threshold": 10, "abnormal-leader-missing-duration": "2s", "max-peer-down-duration": "2s"}
 }
+LARGE_ROWS = {b"large-%04d" % number: b"%04d" % number * 256 for number in range(6_000)}
+"""Enough for table files: a smaller snapshot is written in batches."""
+
 ROWS = {b"%04d" % number: b"value of %d " % number * 8 for number in range(2_000)}
 
 
@@ -295,6 +298,7 @@ def test_moves_survive_kills_of_sender_receiver_and_pd(
 ) -> None:
     """Each round moves a replica to the store that has none and kills a process at a random moment of it."""
     load(cluster)
+    load(cluster, LARGE_ROWS)
     region_id = only_region(calls)
     cluster.add_store()
     rng = Random(rounds)
@@ -304,6 +308,7 @@ def test_moves_survive_kills_of_sender_receiver_and_pd(
         insist(lambda: cluster.client().put(b"last", b"write"))
     rows = everything(cluster)
     assert {key: rows.get(key) for key in writer.acknowledged} == writer.acknowledged
+    assert {key: rows.get(key) for key in LARGE_ROWS} == LARGE_ROWS
     equal_checksums(calls, cluster)
 
 
