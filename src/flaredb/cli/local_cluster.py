@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flaredb.cli.probe import RegionView
 
 READY_DEADLINE_S = 30.0
-# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). Leaders report a silent replica
+# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). A silent replica is reported
 # within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
 QUICK_STORE: dict[str, Any] = {
     "raftstore": {
