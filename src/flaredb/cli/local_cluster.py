@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from flaredb.cli.probe import RegionView
 
 READY_DEADLINE_S = 30.0
-# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4).
+# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). Leaders report a silent
+# replica within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
 QUICK_STORE: dict[str, Any] = {
     "raftstore": {
         "raft-base-tick-interval": "50ms",
@@ -26,10 +27,14 @@ QUICK_STORE: dict[str, Any] = {
         "raft-election-timeout-ticks": 10,
         "raft-min-election-timeout-ticks": 10,
         "raft-max-election-timeout-ticks": 16,
+        "max-peer-down-duration": "5s",
         "pd-heartbeat-tick-interval": "5s",
         "pd-store-heartbeat-tick-interval": "1s",
+        "abnormal-leader-missing-duration": "5s",
     }
 }
+# A store that is gone is replaced while one watches.
+QUICK_PD: dict[str, Any] = {"schedule": {"max-store-down-time": "10s"}}
 
 
 @dataclass(slots=True)
@@ -140,7 +145,7 @@ class LocalCluster:
         return next(store for store in self.stores if store.store_id == store_id)
 
     def _pd_tables(self) -> dict[str, Any]:
-        return {
+        return QUICK_PD | {
             "data-dir": str(self.directory / "pd"),
             "client-urls": f"http://{self.plan.pd_address}",
             "replication": {"max-replicas": self.plan.replicas},
