@@ -34,7 +34,8 @@ class RaftStorage:
     """Implements raft.Storage.
 
     Invariants: entries (truncated_index, last_index] exist; ``_cache`` holds the youngest of them without a gap,
-    ``_cache[i].index == _cache_first + i``, and all that the engine does not have yet; apply_state.applied_index <= last_index.
+    ``_cache[i].index == _cache_first + i``, and all that the engine does not have yet; apply_state.applied_index <=
+    last_index.
     """
 
     __slots__ = (
