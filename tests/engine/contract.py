@@ -339,6 +339,114 @@ class EngineContract:
         assert engine.approximate_size_bytes(CF_DEFAULT, b"c", None) == 0
         assert engine.approximate_size_bytes(CF_LOCK, b"", None) == 0
 
+    def test_a_bulk_load_shows_its_rows_at_once_when_it_is_finished(self, engine, make):
+        put_all(engine, {b"a": b"1", b"x": b"2"})
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b%04d" % i, b"v" * 100) for i in range(500)])
+        load.add(CF_DEFAULT, [(b"c%04d" % i, b"") for i in range(500)])
+        load.add(CF_WRITE, [(b"", b"empty key")])
+        before = engine.snapshot()
+        assert keys(engine) == [b"a", b"x"]
+        load.finish()
+        assert len(keys(engine)) == 1002
+        assert engine.get(CF_DEFAULT, b"b0007") == b"v" * 100
+        assert engine.get(CF_WRITE, b"") == b"empty key"
+        assert keys(before) == [b"a", b"x"]
+        before.close()
+        put_all(engine, {b"b0007": b"new"})
+        load.abandon()
+        engine.close()
+        again = make()
+        assert (len(keys(again)), again.get(CF_DEFAULT, b"b0007")) == (1002, b"new")
+        again.close()
+
+    def test_a_bulk_load_wins_over_what_was_deleted_before_it(self, engine):
+        put_all(engine, {b"b": b"old", b"c": b"old"})
+        batch = engine.batch()
+        batch.delete_range(CF_DEFAULT, b"a", b"z")
+        engine.write(batch)
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b", b"new")])
+        load.finish()
+        assert list(engine.scan(CF_DEFAULT, b"", None)) == [(b"b", b"new")]
+        batch.delete_range(CF_DEFAULT, b"a", b"z")
+        engine.write(batch)
+        assert keys(engine) == []
+
+    def test_an_abandoned_bulk_load_leaves_nothing(self, engine, make):
+        for _ in range(2):
+            load = engine.bulk_load()
+            load.add(CF_DEFAULT, [(b"a", b"1")])
+            load.abandon()
+            load.abandon()
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [(b"b", b"2")])
+        engine.close()
+        again = make()
+        assert keys(again) == []
+        load = again.bulk_load()
+        load.add(CF_DEFAULT, [(b"c", b"3")])
+        load.finish()
+        assert keys(again) == [b"c"]
+        again.close()
+
+    def test_an_empty_bulk_load_is_finished_without_effect(self, engine):
+        load = engine.bulk_load()
+        load.add(CF_DEFAULT, [])
+        load.finish()
+        assert keys(engine) == []
+
+    def test_a_bulk_load_into_an_unknown_family_is_refused(self, engine):
+        with pytest.raises(ValueError, match="unknown column family"):
+            engine.bulk_load().add("nope", [(b"a", b"1")])
+
+    def test_a_range_reader_gives_the_rows_of_its_moment_once_and_in_order(self, engine):
+        put_all(engine, {b"%04d" % i: b"v%d" % i for i in range(500)})
+        put_all(engine, ROWS, CF_WRITE)
+        reader = engine.range_reader(b"0100", b"0400")
+        batch = engine.batch()
+        batch.delete(CF_DEFAULT, b"0200")
+        batch.put(CF_DEFAULT, b"0200x", b"later")
+        batch.delete_range(CF_DEFAULT, b"0300", b"0350")
+        engine.write(batch)
+        found = [reader.take(CF_DEFAULT, 100) for _ in range(4)]
+        assert [len(rows) for rows in found] == [100, 100, 100, 0]
+        assert [row for rows in found for row in rows] == [(b"%04d" % i, b"v%d" % i) for i in range(100, 400)]
+        assert reader.take(CF_WRITE, 10) == []
+        whole = engine.range_reader(b"", None)
+        assert whole.take(CF_WRITE, 4) + whole.take(CF_WRITE, 4) == [(key, ROWS[key]) for key in ORDER]
+        with pytest.raises(ValueError, match="unknown column family"):
+            whole.take("nope", 1)
+        whole.close()
+        whole.close()
+        with pytest.raises(EngineClosed):
+            whole.take(CF_WRITE, 1)
+        engine.close()
+        with pytest.raises(EngineClosed):
+            reader.take(CF_WRITE, 1)
+
+    def test_range_readers_keep_to_their_bounds_whatever_else_is_read_and_written(self, engine):
+        put_all(engine, {b"%04d" % i: b"v" * 90 for i in range(2000)})
+        for low in range(0, 1900, 20):
+            reader = engine.range_reader(b"%04d" % low, b"%04d" % (low + 75))
+            scan = engine.scan(CF_DEFAULT, b"%04d" % low, b"%04d" % (low + 75))
+            others = [engine.scan(CF_DEFAULT, bytes([i]) * 4, bytes([i + 1]) * 4) for i in range(40)]
+            put_all(engine, {bytes([i]) * 4: b"x" for i in range(1, 40)}, CF_LOCK)
+            found = [key for _ in range(3) for key, _ in reader.take(CF_DEFAULT, 30)]
+            assert found == [b"%04d" % i for i in range(low, low + 75)]
+            assert [key for key, _ in scan] == found
+            assert [list(other) for other in others] == [[]] * 40
+            reader.close()
+
+    def test_a_range_reader_of_a_closed_engine_leaves_the_directory_free(self, engine, make):
+        put_all(engine, ROWS)
+        reader = engine.range_reader(b"", None)
+        assert len(reader.take(CF_DEFAULT, 2)) == 2
+        engine.close()
+        again = make()
+        assert len(keys(again)) == len(ROWS)
+        again.close()
+
     def test_stats_have_the_promised_keys(self, engine):
         put_all(engine, {b"k": b"v" * 5000})
         stats = engine.stats()

@@ -133,3 +133,12 @@ def test_a_failed_write_may_or_may_not_survive_and_fails_everything_after():
             engine.sync()
         survived.add(engine.crash(Random(seed), "prefix").get(CF_DEFAULT, b"x"))
     assert survived == {None, b""}
+
+
+def test_what_a_bulk_load_took_in_is_durable_and_so_is_what_was_written_before():
+    engine = with_batches(1, 2)
+    load = engine.bulk_load()
+    load.add(CF_DEFAULT, [(b"loaded", b"1")])
+    load.finish()
+    put_all(engine, {b"after": b""})
+    assert keys(engine.crash(Random(0), "synced")) == [b"000", b"001", b"002", b"last", b"loaded"]

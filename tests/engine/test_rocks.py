@@ -110,6 +110,9 @@ def test_a_damaged_table_file_raises_and_never_shortens_a_scan(tmp_path, reverse
         list(engine.scan(CF_DEFAULT, b"", None, reverse=reverse))
     with pytest.raises(EngineCorrupted, match=table.name):
         [engine.get(CF_DEFAULT, b"%06d" % i) for i in range(5000)]
+    reader = engine.range_reader(b"", None)
+    with pytest.raises(EngineCorrupted, match=table.name):
+        [rows for _ in range(100) if len(rows := reader.take(CF_DEFAULT, 100)) == 100]
     with pytest.raises(EngineCorrupted, match=table.name):
         engine.multi_get(CF_DEFAULT, [b"%06d" % i for i in range(5000)])
     with engine.snapshot() as snapshot:
@@ -336,3 +339,44 @@ def test_file_numbers_of_the_table_property():
         "--- level 0 ---\n 11:15394324[101002 .. 300001]['30' seq:1, type:1 .. '39' seq:2, type:1](0)\n 9:1[1 .. 2]\n"
     )
     assert file_numbers(text) == {11, 9}
+
+
+def test_what_a_bulk_load_took_in_survives_a_power_cut_and_leaves_no_file_behind(tmp_path):
+    engine = open_rocks(tmp_path / "db", RocksOptions(sst_file_size_bytes=10_000))
+    put_all(engine, {b"before": b"1"})
+    load = engine.bulk_load()
+    rows = list(random_rows(1_000).items())
+    for at in range(0, 1_000, 100):
+        load.add(CF_DEFAULT, rows[at : at + 100])
+    load.finish()
+    copy = tmp_path / "copy"
+    kill(engine, copy)
+    again = open_rocks(copy)
+    assert list(again.scan(CF_DEFAULT, b"0", b"a")) == rows
+    assert again.get(CF_DEFAULT, b"before") == b"1"
+    assert list((copy / "loading").iterdir()) == []
+    again.close()
+
+
+def test_tables_of_a_load_that_a_crash_ended_are_deleted(tmp_path):
+    engine = open_rocks(tmp_path / "db", RocksOptions(sst_file_size_bytes=100))
+    load = engine.bulk_load()
+    for key in (b"a", b"b", b"c"):
+        load.add(CF_DEFAULT, [(key, b"v" * 200)])
+    copy = tmp_path / "copy"
+    kill(engine, copy)
+    assert len(list((copy / "loading").iterdir())) == 3
+    again = open_rocks(copy)
+    assert keys(again) == []
+    assert list((copy / "loading").iterdir()) == []
+    again.close()
+
+
+def test_a_bulk_load_that_cannot_be_written_fails_the_engine(tmp_path):
+    engine = open_rocks(tmp_path / "db")
+    (tmp_path / "db" / "loading").rmdir()
+    with pytest.raises(EngineFailed, match="the process must stop"):
+        engine.bulk_load().add(CF_DEFAULT, [(b"a", b"1")])
+    with pytest.raises(EngineFailed):
+        engine.get(CF_DEFAULT, b"a")
+    engine.close()

@@ -98,6 +98,22 @@ def test_quick_steps_are_repeated_after_two_seconds() -> None:
     assert sends(rig) == [transfer]
 
 
+def test_a_quick_step_after_a_slow_one_is_repeated_in_its_own_time() -> None:
+    rig, _ = rig_with_move()
+    sends(rig)
+    rig.controller.tick()
+    rig.at(NOW_MS + 500)
+    reported(rig, {**FOUR, 4: L}, conf_ver=2, ids=NEW)
+    assert sends(rig) == [order(2, PROMOTE)]
+    rig.at(NOW_MS + 2_500)
+    assert rig.controller.next_due_ms == NOW_MS + 2_500, "not when the first step would have been repeated"
+    rig.controller.tick()
+    assert sends(rig) == [order(2, PROMOTE)]
+    rig.at(NOW_MS + 4_500)
+    rig.controller.tick()
+    assert sends(rig) == [order(2, PROMOTE)], "each time once"
+
+
 def test_a_joint_change_goes_in_and_out() -> None:
     rig, operator = rig_with_move(enable_joint_consensus=True)
     reported(rig, {**FOUR, 4: L}, conf_ver=2, ids=NEW)

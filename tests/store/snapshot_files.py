@@ -12,6 +12,10 @@ class MemorySnapshot:
         self.name = name
         self._chunks = chunks
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self._chunks))
+
     def chunks(self) -> Iterator[bytes]:
         return iter(self._chunks)
 

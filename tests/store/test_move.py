@@ -341,3 +341,14 @@ def test_a_change_made_for_another_epoch_counts_nowhere_when_applied() -> None:
     assert conf_change.apply_change(peer, Entry(EntryType.EntryConfChangeV2, 6, 7, data), batch, None) is None
     assert peer.region == before
     assert NEW.id not in peer.node.raft.prs.progress
+
+
+def test_a_store_calls_itself_busy_when_little_more_may_wait() -> None:
+    made = cluster(stores=3, requests_max=8)
+    leader, found = made.await_leader(1), made.newest(1)
+    assert not leader.store.is_busy
+    made.drop = lambda envelope: True
+    for number in range(7):
+        made.send(leader, found, put(b"k%d" % number, b"v"))
+    made.round()
+    assert leader.store.is_busy

@@ -30,7 +30,7 @@ from flaredb.store.messages import (
 from flaredb.store.roles import conf_state_of
 from flaredb.wire.states import encode_hard_state, encode_region
 from tests.store.harness import CONFIG, Cluster, Node, cut_chunks, region
-from tests.store.move_rig import LEARNER, NEW, R1, cluster, fill, follower_of
+from tests.store.move_rig import LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of
 
 # ------------------------------------------------ snapshots and crashes
 
@@ -62,8 +62,9 @@ def test_a_crash_while_rows_are_written_begins_the_filling_again() -> None:
 
 @pytest.mark.parametrize("rounds", range(12))
 @pytest.mark.parametrize("keep", ["synced", "prefix"])
-def test_a_crash_at_any_round_of_an_install_loses_nothing(rounds: int, keep: str) -> None:
-    made = cluster(fill_slice_bytes=600)
+@pytest.mark.parametrize("bulk_load_bytes_min", [0, 1 << 20], ids=["tables", "batches"])
+def test_a_crash_at_any_round_of_an_install_loses_nothing(rounds: int, keep: str, bulk_load_bytes_min: int) -> None:
+    made = cluster(fill_slice_bytes=600, bulk_load_bytes_min=bulk_load_bytes_min)
     fill(made, 20, value_bytes=50)
     made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
     for _ in range(rounds):
@@ -75,6 +76,27 @@ def test_a_crash_at_any_round_of_an_install_loses_nothing(rounds: int, keep: str
     made.run_until(lambda: made.newest(1).peer(NEW.id) is not None)
     made.await_caught_up(1, NEW)
     assert made.rows(4) == made.rows(made.await_leader(1).id)
+
+
+def test_a_large_snapshot_is_taken_in_as_a_whole_and_a_small_one_in_batches() -> None:
+    for bulk_load_bytes_min, half_way in ((0, 0), (1 << 20, 1)):
+        made = cluster(fill_slice_bytes=200, bulk_load_bytes_min=bulk_load_bytes_min)
+        node = begin_fill(made)
+        made.round()
+        assert node.store.peers[R1].fill is not None
+        assert bool(made.rows(4)) == bool(half_way)
+        made.await_caught_up(1, NEW)
+        assert made.rows(4) == made.rows(made.await_leader(1).id)
+
+
+def test_a_replica_removed_while_it_is_loaded_leaves_no_row() -> None:
+    made = cluster(fill_slice_bytes=100, bulk_load_bytes_min=0)
+    node = begin_fill(made)
+    made.order(1, ChangePeers((PeerChange(REMOVE, NEW),)))
+    made.run_until(lambda: R1 not in node.store.peers)
+    made.run_for(200)
+    assert not made.rows(4)
+    assert not node.files.files
 
 
 def test_nothing_is_applied_or_served_while_rows_are_written() -> None:

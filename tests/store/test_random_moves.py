@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from flaredb.model.commands import Get
-from flaredb.model.errors import RegionError, StaleCommand
+from flaredb.model.errors import RegionError
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.orders import (
     ChangeKind,
@@ -32,7 +32,7 @@ from flaredb.model.region import Peer, PeerRole, Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import CheckRegion, Effect, OrderReceived, SendSnapshot, SnapshotReceived, SnapshotSent
 from tests.store.harness import Cluster, Node, cut_chunks, put, region
-from tests.store.test_random_store import FaultyCluster, Register
+from tests.store.test_random_store import FaultyCluster, Workload
 
 STORES = 5
 KEYS = (b"a", b"g", b"m", b"t", b"z")
@@ -60,6 +60,7 @@ class MovingCluster(FaultyCluster):
             "log_count_max": self.rng.choice((8, 40, 10_000)),
             "snapshot_retry_ms": self.rng.choice((10, 200)),
             "fill_slice_bytes": self.rng.choice((1, 30, 1 << 20)),
+            "bulk_load_bytes_min": self.rng.choice((0, 100, 1 << 20)),
             "leader_missing_ms": 600,
             "region_split_size_bytes": 0,
         }
@@ -163,83 +164,21 @@ def _order(found: Region) -> tuple[int, int]:
     return found.epoch.version, found.epoch.conf_ver
 
 
-class Workload:
-    """One writer and some readers a key; checks every answer as it comes."""
+class MovingWorkload(Workload):
+    """The same, of keys whose regions change all the time."""
 
     def __init__(self, cluster: MovingCluster) -> None:
-        self.cluster = cluster
-        self.registers = {key: Register() for key in KEYS}
-        self.reads: list[tuple[Node, Any, bytes, int]] = []
-        self.outcomes: Counter[str] = Counter()
+        super().__init__(cluster, KEYS)
+        self.moving = cluster
 
-    def step(self) -> None:
-        for key in KEYS:
-            self._write(key, self.registers[key])
-        self._check_reads()
-        if self.cluster.rng.random() < 0.7:
-            self._read(self.cluster.rng.choice(KEYS))
-
-    def _write(self, key: bytes, register: Register) -> None:
-        if register.writing is not None:
-            node, token, value, gives_up_ms = register.writing
-            if token in node.answers:
-                self._written(register, node.answers[token], value)
-            elif node.alive and self.cluster.now_ms < gives_up_ms:
-                return
-            register.writing = None
-        register.asked += 1
-        found = self.cluster.owner(key)
-        node = self._node(found)
-        token = self.cluster.send(node, found, put(key, b"%d" % register.asked))
-        register.writing = (node, token, register.asked, self.cluster.now_ms + 1_500)
-
-    def _written(self, register: Register, answer: Any, value: int) -> None:
-        self.outcomes["write: " + ("done" if answer is None else type(answer).__name__)] += 1
-        if answer is None:
-            register.floor = max(register.floor, value)
-        elif isinstance(answer, StaleCommand):
-            register.never.add(value)
-
-    def _node(self, found: Region) -> Node:
-        leader = self.cluster.leader_of(found.id)
-        if leader is not None and self.cluster.rng.random() < 0.8:
-            return leader
-        return self.cluster.nodes[self.cluster.rng.choice(found.peers).store_id]
-
-    def _read(self, key: bytes) -> None:
-        found = self.cluster.owner(key)
-        node = self._node(found)
-        token = self.cluster.send(node, found, Get(0, key), replica_read=self.cluster.rng.random() < 0.5)
-        self.reads.append((node, token, key, self.registers[key].floor))
-
-    def _check_reads(self) -> None:
-        waiting = []
-        for read in self.reads:
-            node, token, key, floor = read
-            if token not in node.answers:
-                if node.alive:
-                    waiting.append(read)
-                continue
-            answer = node.answers[token]
-            if isinstance(answer, RegionError):
-                self.outcomes["read: " + type(answer).__name__] += 1
-                continue
-            self.outcomes["read: done"] += 1
-            self.see(key, answer, floor)
-        self.reads = waiting
-
-    def see(self, key: bytes, answer: bytes | None, floor: int) -> None:
-        register = self.registers[key]
-        value = int(answer or 0)
-        assert floor <= value <= register.asked, f"read {value} of {key!r}, allowed {floor} to {register.asked}"
-        assert value not in register.never, f"{value} of {key!r} was answered as overtaken, and is there"
-        register.floor = max(register.floor, value)
+    def owner(self, key: bytes) -> Region:
+        return self.moving.owner(key)
 
 
 def run(seed: int) -> Counter[str]:
     """One run; an AssertionError names what broke. Reproduce it by ``run(seed)``."""
     cluster = MovingCluster(seed)
-    workload = Workload(cluster)
+    workload = MovingWorkload(cluster)
     for _ in range(ROUNDS):
         cluster.disturb()
         cluster.pd_acts()

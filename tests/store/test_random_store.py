@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -20,14 +20,13 @@ import pytest
 
 from flaredb.model.commands import Get
 from flaredb.model.errors import RegionError, StaleCommand
-from flaredb.model.ids import StoreId
 from flaredb.model.region import Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import Effect, RaftEnvelope, RaftReceived, SendRaft, Sync, SyncDone
 from tests.store.harness import Cluster, Node, put, region
 
 REGIONS = (region(1, b"", b"m"), region(2, b"m", b"", stores=(2, 3, 1)))
-KEYS = ((b"a", REGIONS[0]), (b"b", REGIONS[0]), (b"z", REGIONS[1]))
+OWNERS = {b"a": REGIONS[0], b"b": REGIONS[0], b"z": REGIONS[1]}
 ROUNDS = 600
 
 
@@ -134,22 +133,26 @@ class FaultyCluster(Cluster):
 class Workload:
     """One writer and some readers a key; checks every answer as it comes."""
 
-    def __init__(self, cluster: FaultyCluster) -> None:
+    def __init__(self, cluster: FaultyCluster, keys: Iterable[bytes] = tuple(OWNERS)) -> None:
         self.cluster = cluster
-        self.registers = {key: Register() for key, _ in KEYS}
+        self.registers = {key: Register() for key in keys}
         self.reads: list[tuple[Node, Any, bytes, int]] = []
         """node, token, key, floor when it began."""
         self.outcomes: Counter[str] = Counter()
 
     def step(self) -> None:
         """Look at answers, then maybe ask more."""
-        for key, owner in KEYS:
-            self._write(key, owner, self.registers[key])
+        for key, register in self.registers.items():
+            self._write(key, register)
         self._check_reads()
         if self.cluster.rng.random() < 0.5:
-            self._read(*self.cluster.rng.choice(KEYS))
+            self._read(self.cluster.rng.choice(list(self.registers)))
 
-    def _write(self, key: bytes, owner: Region, register: Register) -> None:
+    def owner(self, key: bytes) -> Region:
+        """The region that holds a key."""
+        return OWNERS[key]
+
+    def _write(self, key: bytes, register: Register) -> None:
         if register.writing is not None:
             node, token, value, gives_up_ms = register.writing
             if token in node.answers:
@@ -158,6 +161,7 @@ class Workload:
                 return
             register.writing = None
         register.asked += 1
+        owner = self.owner(key)
         node = self._node(owner)
         token = self.cluster.send(node, owner, put(key, b"%d" % register.asked))
         register.writing = (node, token, register.asked, self.cluster.now_ms + 1_500)
@@ -173,9 +177,10 @@ class Workload:
         leader = self.cluster.leader_of(owner.id)
         if leader is not None and self.cluster.rng.random() < 0.8:
             return leader
-        return self.cluster.rng.choice([self.cluster.nodes[StoreId(number)] for number in (1, 2, 3)])
+        return self.cluster.nodes[self.cluster.rng.choice(owner.peers).store_id]
 
-    def _read(self, key: bytes, owner: Region) -> None:
+    def _read(self, key: bytes) -> None:
+        owner = self.owner(key)
         node = self._node(owner)
         replica_read = self.cluster.rng.random() < 0.5
         token = self.cluster.send(node, owner, Get(0, key), replica_read=replica_read)
@@ -217,7 +222,7 @@ def run(seed: int) -> Counter[str]:
     cluster.heal()
     for owner in REGIONS:
         cluster.await_leader(owner.id)
-    for key, owner in KEYS:
+    for key, owner in OWNERS.items():
         floor = workload.registers[key].floor
         workload.see(key, insist(lambda: cluster.get(owner, key)), floor)  # noqa: B023 - called at once
         last = b"%d" % (workload.registers[key].asked + 1)

@@ -91,6 +91,33 @@ class WriteBatch(Protocol):
         ...
 
 
+class BulkLoad(Protocol):
+    """Rows on their way into an engine as a whole: past log and memtables, for ranges that hold no row.
+
+    Much cheaper than batches for many rows, dearer for few. Not finished, it leaves nothing; the next `open` tidies up.
+    An unknown column family raises `ValueError`.
+    """
+
+    def add(self, cf: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Rows whose keys ascend, over all calls for the column family, too; one family after the other.
+
+        Errors: EngineFailed, after which every call of the engine raises it.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Make the rows visible. They and every batch written before are durable when this returns; it blocks.
+
+        A crash meanwhile leaves any part of the rows. Pre: no row in the range from the first key of a family to its
+        last. Errors: EngineFailed, after which every call of the engine raises it.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Forget the rows; after `finish`, and a second time, nothing happens."""
+        ...
+
+
 class Reader(Protocol):
     """Reads. An unknown column family raises `ValueError`."""
 
@@ -136,6 +163,24 @@ class Snapshot(Reader, Protocol):
     ) -> None: ...
 
 
+class RangeReader(Protocol):
+    """The rows of one range at one moment, to be read once from the first to the last: cheaper than scans.
+
+    It may be handed to one other thread, which alone reads and closes it. An unknown column family raises `ValueError`.
+    """
+
+    def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
+        """The next rows (key, value) of a family, ascending; fewer than `count` only where the range is over.
+
+        Errors: EngineCorrupted; EngineClosed once this reader or the engine is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it pins; closing twice is allowed."""
+        ...
+
+
 class Engine(Reader, Protocol):
     """An ordered key-value engine with the column families `ALL_CFS`. The module states the contract."""
 
@@ -155,6 +200,10 @@ class Engine(Reader, Protocol):
         """
         ...
 
+    def bulk_load(self) -> BulkLoad:
+        """A new, empty load into this engine. The engine's owner uses it; finish or abandon it before the next."""
+        ...
+
     def sync(self) -> None:
         """Return only when every batch written before this call is durable. Blocks; releases the interpreter.
 
@@ -164,6 +213,10 @@ class Engine(Reader, Protocol):
 
     def snapshot(self) -> Snapshot:
         """This moment of all column families. Close it soon: it pins memory and files."""
+        ...
+
+    def range_reader(self, start: bytes, end: bytes | None) -> RangeReader:
+        """This moment of [start, end) of every column family. Close it soon: it pins memory and files."""
         ...
 
     def approximate_size_bytes(self, cf: str, start: bytes, end: bytes | None) -> int:

@@ -26,7 +26,9 @@ RUNNING_MAX = 4_096
 
 class OperatorController:
     """Invariants: at most one operator runs per region; _running holds exactly those that run, _counts counts them by
-    the limit they use; every running operator has an entry of its serial in _timers."""
+    the limit they use; _timers holds an entry of every running operator's serial and wake_ms, and others that count for
+    nothing.
+    """
 
     def __init__(self, regions: RegionTree, limits: StoreLimits, is_live: Callable[[StoreId], bool]) -> None:
         """``is_live`` tells whose replicas count for a quorum now."""
@@ -126,7 +128,7 @@ class OperatorController:
         self._running[operator.region_id] = operator
         self._counts[operator.kind.counts_as()] += 1
         self._take_tokens(operator)
-        heapq.heappush(self._timers, (self._now_ms, operator.serial, operator.region_id))
+        self._wake_at(operator, self._now_ms)
         self._note(operator, "operator created", "")
         self._look(operator)
         return ""
@@ -177,18 +179,29 @@ class OperatorController:
         operator = self._running.get(region_id)
         if operator is not None:
             self._look(operator)
+            self._wake_in_time(operator)
 
     def tick(self) -> None:
         """Repeat orders and end what takes too long."""
         while self._timers and self._timers[0][0] <= self._now_ms:
-            _, serial, region_id = heapq.heappop(self._timers)
+            at_ms, serial, region_id = heapq.heappop(self._timers)
             operator = self._running.get(region_id)
-            if operator is None or operator.serial != serial:
+            if operator is None or operator.serial != serial or operator.wake_ms != at_ms:
                 continue
+            operator.wake_ms = 0
             self._look(operator)
-            if operator.is_running:
-                wake_ms = max(self._now_ms + 1, min(operator.resend_at_ms, operator.deadline_ms()))
-                heapq.heappush(self._timers, (wake_ms, serial, region_id))
+            self._wake_in_time(operator)
+
+    def _wake_in_time(self, operator: Operator) -> None:
+        """A step may be over sooner than the one before it was to be looked at again."""
+        if operator.is_running:
+            wake_ms = max(self._now_ms + 1, min(operator.resend_at_ms, operator.deadline_ms()))
+            if not operator.wake_ms or wake_ms < operator.wake_ms:
+                self._wake_at(operator, wake_ms)
+
+    def _wake_at(self, operator: Operator, wake_ms: int) -> None:
+        operator.wake_ms = wake_ms
+        heapq.heappush(self._timers, (wake_ms, operator.serial, operator.region_id))
 
     def _look(self, operator: Operator) -> None:
         record = self._regions.by_id(operator.region_id)

@@ -77,6 +77,9 @@ class Operator:
     """(step, epoch, leader's peer id, replicas that lag) of the last order."""
 
     resend_at_ms: int = 0
+    wake_ms: int = 0
+    """Core time at which its controller looks at it without a report; 0: never."""
+
     serial: int = field(default=0, compare=False)
 
     @property

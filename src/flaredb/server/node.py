@@ -308,7 +308,7 @@ class StoreNode:
             used_size_bytes=used,
             region_count=len(self.loop.store.peers),
             start_time_s=self._started_s,
-            is_busy=False,
+            is_busy=self.loop.store.is_busy,
             sending_snap_count=self._snapshots.sender.count,
             receiving_snap_count=self._snapshots.receiver.count,
             applying_snap_count=self.loop.store.applying_snapshots,

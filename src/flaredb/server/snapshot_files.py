@@ -166,8 +166,11 @@ class SnapshotFile:
 
     @property
     def size_bytes(self) -> int:
-        """Of the file. Errors: OSError if it is gone."""
-        return self._path.stat().st_size
+        """Of the file. Errors: StateCorrupted if it is gone."""
+        try:
+            return self._path.stat().st_size
+        except OSError as error:
+            raise self._corrupted(f"it cannot be read: {error}") from error
 
     def chunks(self) -> Iterator[bytes]:
         """Its chunks in order.

@@ -203,6 +203,7 @@ def _store(rng: Random) -> StoreConfig:
         snapshots_sending_max=rng.choice((1, 3)),
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
+        bulk_load_bytes_min=rng.choice((0, 300, 1 << 20)),
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),
         peer_down_ms=rng.choice((2_000, 10_000)),

@@ -27,6 +27,11 @@ class KeptSnapshot:
         self.name = name
         self._chunks = chunks
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all chunks."""
+        return sum(map(len, self._chunks))
+
     def chunks(self) -> Iterator[bytes]:
         """Its chunks, from the first."""
         return iter(self._chunks)

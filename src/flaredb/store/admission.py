@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flaredb.model.commands import ChangeMembers, Request, Split, Write
 from flaredb.model.errors import (
@@ -23,14 +23,12 @@ from flaredb.store.commands.write import collect_write
 from flaredb.store.messages import RefreshRoutes
 from flaredb.store.peer import Peer
 from flaredb.store.splitting import give_up_split
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
+from flaredb.store.state import StoreState
 
 BUSY_BACKOFF_MS = 100
 
 
-def take_request(store: Store, request: Request) -> None:
+def take_request(store: StoreState, request: Request) -> None:
     """Count a request in, or refuse it because too much waits already."""
     if store.is_closing:
         store.reply(request, StoreClosing())
@@ -56,7 +54,7 @@ def take_request(store: Store, request: Request) -> None:
     admit(store, request)
 
 
-def admit(store: Store, request: Request) -> None:
+def admit(store: StoreState, request: Request) -> None:
     """Send a request through the gate: to its region's queue, to wait for a leader, or back with an error."""
     peer = store.peers.get(request.region_id)
     if peer is None or not peer.is_initialised:
@@ -72,7 +70,7 @@ def admit(store: Store, request: Request) -> None:
     store.touched.add(request.region_id)
 
 
-def _queue(store: Store, peer: Peer, request: Request) -> None:
+def _queue(store: StoreState, peer: Peer, request: Request) -> None:
     command = request.command
     if isinstance(command, Write):
         collect_write(store.config, peer, request)
@@ -86,7 +84,7 @@ def _queue(store: Store, peer: Peer, request: Request) -> None:
         peer.reads.waiting.append(request)
 
 
-def _admit_unknown(store: Store, request: Request) -> None:
+def _admit_unknown(store: StoreState, request: Request) -> None:
     error = RegionNotFound(request.region_id, store.store_id, store.routes.describe(request.region_id))
     if store.is_started:
         store.emit(RefreshRoutes())
@@ -95,7 +93,7 @@ def _admit_unknown(store: Store, request: Request) -> None:
         hold(store, store.unstarted, request, error)
 
 
-def hold(store: Store, queue: list[Request], request: Request, error: RegionError) -> None:
+def hold(store: StoreState, queue: list[Request], request: Request, error: RegionError) -> None:
     """Keep a request for what is merely not known yet, up to its deadline (wire facts 3.4)."""
     if not request.deadline_ms:
         request.deadline_ms = store.now_ms + store.config.hold_ms
@@ -105,7 +103,7 @@ def hold(store: Store, queue: list[Request], request: Request, error: RegionErro
         queue.append(request)
 
 
-def admit_held(store: Store, peer: Peer) -> None:
+def admit_held(store: StoreState, peer: Peer) -> None:
     """Leadership or the region changed: what waited for a leader goes through the gate again."""
     again, peer.parked = peer.parked, []
     for request in again:
@@ -115,7 +113,7 @@ def admit_held(store: Store, peer: Peer) -> None:
 # ------------------------------------------------ deadlines
 
 
-def expire(store: Store, peer: Peer) -> None:
+def expire(store: StoreState, peer: Peer) -> None:
     """Refuse what has waited too long at one replica."""
     if peer.parked:
         peer.parked = refuse_late(store, peer.parked)
@@ -132,7 +130,7 @@ def expire(store: Store, peer: Peer) -> None:
                 proposal.requests = []
 
 
-def refuse_late(store: Store, held: list[Request]) -> list[Request]:
+def refuse_late(store: StoreState, held: list[Request]) -> list[Request]:
     """Answer the held requests whose deadline has passed; the others."""
     kept = []
     for request in held:
@@ -145,7 +143,7 @@ def refuse_late(store: Store, held: list[Request]) -> list[Request]:
     return kept
 
 
-def _leader_hint(store: Store, region_id: RegionId) -> Any:
+def _leader_hint(store: StoreState, region_id: RegionId) -> Any:
     """Never a guess: a wrong hint makes old clients spend their retries in milliseconds (wire facts 3.4)."""
     leader = store.peers[region_id].leader()
     return leader if leader is not None and leader.store_id != store.store_id else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flaredb.model.errors import ConfigError
-from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, MIB
+from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KIB, MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,11 @@ class StoreConfig:
     snapshot_retry_ms: int = 1_000
     """How long a replica whose snapshot failed waits for the next one."""
 
-    fill_slice_bytes: int = 1 * MIB
-    """Bytes of a received snapshot written per step."""
+    fill_slice_bytes: int = 256 * KIB
+    """Bytes of a received snapshot written per step: one chunk, about a millisecond."""
+
+    bulk_load_bytes_min: int = 4 * MIB
+    """Snapshots of at least this size are loaded as table files (bench/README.md), smaller ones written in batches."""
 
     region_split_size_bytes: int = 32 * MIB
     """coprocessor.region-split-size: what a piece of a split should hold; 0: no region splits by itself. The default

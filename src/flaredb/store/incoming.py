@@ -6,23 +6,19 @@ store; a sender that was removed and does not know; an empty replica to be made;
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
+from flaredb.store.state import StoreState
 from flaredb.wire.states import decode_region
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
 
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 
 
-def take_envelope(store: Store, envelope: RaftEnvelope) -> None:
+def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
     """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
     if type(envelope) is Beat and _take_beat(store, envelope):
         return
@@ -34,7 +30,7 @@ def take_envelope(store: Store, envelope: RaftEnvelope) -> None:
         _step(store, peer, envelope)
 
 
-def collect(store: Store, peer: Peer) -> None:
+def collect(store: StoreState, peer: Peer) -> None:
     """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
     messages = peer.node.take_messages()
     if messages:
@@ -43,7 +39,7 @@ def collect(store: Store, peer: Peer) -> None:
         store.touched.add(peer.region.id)
 
 
-def _take_beat(store: Store, beat: Beat) -> bool:
+def _take_beat(store: StoreState, beat: Beat) -> bool:
     """Take a beat between two replicas that know each other, if it changes nothing; else it is a message like others.
 
     Post: an answer leaves with this step, as it would from Raft.
@@ -79,7 +75,7 @@ def _take_beat(store: Store, beat: Beat) -> bool:
     return True
 
 
-def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
+def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
     try:
@@ -89,7 +85,7 @@ def _step(store: Store, peer: Peer, envelope: RaftEnvelope) -> None:
     collect(store, peer)
 
 
-def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:
+def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
     peer = store.peers.get(envelope.region_id)
     if peer is None:
         return _birth(store, envelope)
@@ -106,7 +102,7 @@ def _receiver(store: Store, envelope: RaftEnvelope) -> Peer | None:
 # ------------------------------------------------ births
 
 
-def _birth(store: Store, envelope: RaftEnvelope) -> Peer | None:
+def _birth(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
     """An empty replica for a message that may make one; otherwise the message waits, or is dropped."""
     grave = read_tombstone(store.engine, envelope.region_id)
     if grave is not None and envelope.to_peer <= grave[0]:
@@ -128,7 +124,7 @@ def _birth(store: Store, envelope: RaftEnvelope) -> Peer | None:
 # ------------------------------------------------ removed replicas
 
 
-def _tell_removed(store: Store, envelope: RaftEnvelope, own_id: PeerId, region: Region) -> None:
+def _tell_removed(store: StoreState, envelope: RaftEnvelope, own_id: PeerId, region: Region) -> None:
     """A replica that was removed while it could not hear asks for votes for ever, unless it is told."""
     if envelope.message.msg_type not in _VOTES:
         return
@@ -146,7 +142,7 @@ def _tell_removed(store: Store, envelope: RaftEnvelope, own_id: PeerId, region: 
     store.outbox.put(notice)
 
 
-def _take_tombstone(store: Store, envelope: RaftEnvelope) -> None:
+def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:
     peer = store.peers.get(envelope.region_id)
     if peer is None or peer.meta.id != envelope.to_peer:
         return
@@ -154,7 +150,7 @@ def _take_tombstone(store: Store, envelope: RaftEnvelope) -> None:
         destroy(store, peer, f"store {envelope.from_store} says that it was removed")
 
 
-def on_region_checked(store: Store, checked: RegionChecked) -> None:
+def on_region_checked(store: StoreState, checked: RegionChecked) -> None:
     """PD knows a later membership without the replica here: it was removed and never heard of it (traps C4)."""
     peer, region = store.peers.get(checked.region_id), checked.region
     if peer is None or region is None or region.epoch.conf_ver <= peer.region.epoch.conf_ver:
@@ -166,7 +162,7 @@ def on_region_checked(store: Store, checked: RegionChecked) -> None:
 # ------------------------------------------------ snapshots
 
 
-def snapshot_refusal(store: Store, envelope: RaftEnvelope) -> str | None:
+def snapshot_refusal(store: StoreState, envelope: RaftEnvelope) -> str | None:
     """Why a snapshot would not be taken now; None if it may be. Asked before its rows travel, and again after."""
     snapshot = envelope.message.snapshot
     if snapshot is None:
@@ -187,7 +183,7 @@ def snapshot_refusal(store: Store, envelope: RaftEnvelope) -> str | None:
     return None
 
 
-def on_snapshot_received(store: Store, received: SnapshotReceived) -> None:
+def on_snapshot_received(store: StoreState, received: SnapshotReceived) -> None:
     """Offer a snapshot to Raft, unless another region holds keys of it; what is not taken is deleted.
 
     Post: if Raft took it, its Ready follows in this step and its range is reserved until then (traps C1).
@@ -209,7 +205,7 @@ def on_snapshot_received(store: Store, received: SnapshotReceived) -> None:
     store.note("snapshot not taken", level="DEBUG", region_id=envelope.region_id, reason=reason)
 
 
-def on_snapshot_sent(store: Store, sent: SnapshotSent) -> None:
+def on_snapshot_sent(store: StoreState, sent: SnapshotSent) -> None:
     """Tell Raft what became of a snapshot; after a failure the next one waits a little."""
     store.desk.finished(sent.region_id, sent.to_peer, sent.succeeded)
     peer = store.peers.get(sent.region_id)

@@ -2,7 +2,8 @@
 
     1  one batch, synced before Raft is told: the region's metadata, Raft states and log as of the snapshot, the old and
        the new range wiped, and a mark that names the received file
-    2  the file's rows, a slice per step; the replica follows its log meanwhile but applies and serves nothing
+    2  the file's rows, a slice per step; the replica follows its log meanwhile but applies and serves nothing. Few are
+       written in batches; many become table files, which the engine takes in as a whole after the last slice
     3  one batch that takes the mark away, and once that is synced the file
     4  what was committed meanwhile is applied
 
@@ -15,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flaredb.engine.base import CF_META, Engine, WriteBatch
+from flaredb.engine.base import CF_META, BulkLoad, Engine, WriteBatch
 from flaredb.model.commands import DATA_CFS
 from flaredb.model.ids import RegionId
 from flaredb.model.keys import INSTALLS_END, INSTALLS_START, install_key
@@ -23,9 +24,9 @@ from flaredb.model.region import Region
 from flaredb.raft import Snapshot
 from flaredb.store.bootstrap import write_region
 from flaredb.store.config import StoreConfig
-from flaredb.store.lifecycle import wipe_range
 from flaredb.store.messages import ReceivedSnapshot, SnapshotFiles
 from flaredb.store.peer import Fill, Peer
+from flaredb.store.rows import wipe_range
 from flaredb.wire.records import StateCorrupted
 from flaredb.wire.snapshots import decode_chunk
 from flaredb.wire.states import decode_install, decode_region, encode_install
@@ -68,7 +69,7 @@ class Fills:
     ``finished`` are names of files to be discarded once the next sync is done.
     """
 
-    __slots__ = ("_chunks", "_config", "_engine", "_queue", "finished")
+    __slots__ = ("_chunks", "_config", "_engine", "_load", "_queue", "finished")
 
     def __init__(self, config: StoreConfig, engine: Engine) -> None:
         self._config = config
@@ -76,6 +77,8 @@ class Fills:
         self._queue: deque[Peer] = deque()
         self._chunks: Iterator[bytes] | None = None
         """Of the first in the queue."""
+        self._load: BulkLoad | None = None
+        """Of the first in the queue, if it is large."""
         self.finished: list[str] = []
 
     def __len__(self) -> int:
@@ -92,7 +95,7 @@ class Fills:
         if peer.fill is None:
             return
         if self._queue[0] is peer:
-            self._chunks = None
+            self._let_go()
         self._queue.remove(peer)
         self.finished.append(peer.fill.file.name)
         peer.fill = None
@@ -106,9 +109,13 @@ class Fills:
         assert fill is not None, "a replica in the queue is being filled"
         if self._chunks is None:
             self._chunks = fill.file.chunks()
+            if fill.file.size_bytes >= self._config.bulk_load_bytes_min:
+                self._load = self._engine.bulk_load()
         batch = self._engine.batch()
         done = self._write_slice(fill, self._chunks, batch)
         if done:
+            if self._load is not None:
+                self._load.finish()
             batch.delete(CF_META, install_key(peer.region.id))
         self._engine.write(batch)
         if not done:
@@ -120,21 +127,33 @@ class Fills:
 
     def _write_slice(self, fill: Fill, chunks: Iterator[bytes], batch: WriteBatch) -> bool:
         """True when the file has no more."""
-        while batch.size_bytes < self._config.fill_slice_bytes:
+        left_bytes = self._config.fill_slice_bytes
+        while left_bytes > 0:
             chunk = next(chunks, None)
             if chunk is None:
                 return True
             cf, rows = decode_chunk(chunk)
-            for key, value in rows:
-                batch.put(DATA_CFS[cf], key, value)
-                fill.size_bytes += len(key) + len(value)
+            if self._load is not None:
+                self._load.add(DATA_CFS[cf], rows)
+            else:
+                for key, value in rows:
+                    batch.put(DATA_CFS[cf], key, value)
+            size_bytes = sum(len(key) + len(value) for key, value in rows)
+            fill.size_bytes += size_bytes
             fill.keys += len(rows)
+            left_bytes -= size_bytes
         return False
 
     def close(self) -> None:
         """Forget all; the marks on disk remain."""
         self._queue.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._chunks = None
+        if self._load is not None:
+            self._load.abandon()
+            self._load = None
 
 
 def unfinished_installs(engine: Engine) -> dict[RegionId, str]:

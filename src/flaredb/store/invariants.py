@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from flaredb.store.peer import Peer
 from flaredb.store.roles import conf_state_of
-
-if TYPE_CHECKING:
-    from flaredb.store.peer import Peer
-    from flaredb.store.store import Store
+from flaredb.store.state import StoreState
 
 
-def check_store(store: Store) -> None:
+def check_store(store: StoreState) -> None:
     """Assert every invariant of the store and its peers."""
     regions = store.region_map.regions()
     for left, right in pairwise(regions):
         assert not left.overlaps(right), f"regions {left.id} and {right.id} overlap on store {store.store_id}"
     known = {peer.region.id: peer.region for peer in store.peers.values() if peer.is_initialised}
     assert {region.id: region for region in regions} == known, "region map and peers disagree"
+    assert not store.arrived_early, "messages for new peers were not delivered"
     assert not store.reserved, "a range is reserved beyond its step"
     assert store.waiting_requests >= 0, "more answers than requests"
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
     for peer in store.peers.values():
-        assert not peer.writes or store.has_work(), f"region {peer.region.id}: writes left over from a step"
+        assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
 
 

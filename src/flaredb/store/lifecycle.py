@@ -11,20 +11,16 @@ tombstone: no replica of the region with its id or a lower one comes back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flaredb.engine.base import CF_META, CF_RAFT, Engine, WriteBatch
-from flaredb.model.commands import DATA_CFS
 from flaredb.model.errors import RegionNotFound
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.keys import hard_state_key, install_key, raft_range, region_state_key, tombstone_key
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.store.peer import Peer
+from flaredb.store.rows import wipe_range
+from flaredb.store.state import StoreState
 from flaredb.wire.states import decode_tombstone, encode_tombstone
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
 
 NO_EPOCH = RegionEpoch(version=0, conf_ver=0)
 
@@ -45,7 +41,7 @@ def read_tombstone(engine: Engine, region_id: RegionId) -> tuple[PeerId, Region]
     return decode_tombstone(data) if data is not None else None
 
 
-def may_be_born_by_split(store: Store, region_id: RegionId) -> bool:
+def may_be_born_by_split(store: StoreState, region_id: RegionId) -> bool:
     """False if this store knows the region already: then its replica here comes by a snapshot, or was removed.
 
     An empty replica may have voted, and the initial state that a split writes would take that vote back.
@@ -58,12 +54,6 @@ def may_be_born_by_split(store: Store, region_id: RegionId) -> bool:
 
 
 # ------------------------------------------------ destruction
-
-
-def wipe_range(start_key: bytes, end_key: bytes, batch: WriteBatch) -> None:
-    """Stage the deletion of every row in [start_key, end_key)."""
-    for cf in DATA_CFS:
-        batch.delete_range(cf, start_key, end_key or None)
 
 
 def stage_destruction(peer: Peer, batch: WriteBatch) -> None:
@@ -82,7 +72,7 @@ def stage_destruction(peer: Peer, batch: WriteBatch) -> None:
     peer.is_destroyed = True
 
 
-def finish_destruction(store: Store, peer: Peer, before: Region, reason: str) -> None:
+def finish_destruction(store: StoreState, peer: Peer, before: Region, reason: str) -> None:
     """Forget a replica whose destruction is written. ``before`` is its region as the region map has it."""
     region_id = peer.region.id
     del store.peers[region_id]
@@ -99,7 +89,7 @@ def finish_destruction(store: Store, peer: Peer, before: Region, reason: str) ->
     store.note("replica destroyed", region_id=region_id, peer_id=peer.meta.id, reason=reason)
 
 
-def destroy(store: Store, peer: Peer, reason: str) -> None:
+def destroy(store: StoreState, peer: Peer, reason: str) -> None:
     """Destroy a replica at once, outside of the log."""
     batch = store.engine.batch()
     stage_destruction(peer, batch)

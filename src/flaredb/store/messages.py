@@ -128,6 +128,11 @@ class ReceivedSnapshot(Protocol):
         """Under which ``SnapshotFiles.open`` finds it again, after a restart too."""
         ...
 
+    @property
+    def size_bytes(self) -> int:
+        """About how large it is. Errors: StateCorrupted if it is gone."""
+        ...
+
     def chunks(self) -> Iterator[bytes]:
         """Its chunks in order, from the first. Errors: StateCorrupted for one that fails its check."""
         ...

@@ -6,8 +6,6 @@ again (wire facts 4.5). Why one was refused is noted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flaredb.model.commands import ChangeMembers, Request
 from flaredb.model.orders import ChangePeers, RegionOrder, SplitPolicy, TransferLeader
 from flaredb.store.admission import take_request
@@ -15,12 +13,10 @@ from flaredb.store.commands.transfer_leader import transfer_leader, transfer_to_
 from flaredb.store.messages import SplitRequested
 from flaredb.store.peer import Peer
 from flaredb.store.splitting import split_request
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
+from flaredb.store.state import StoreState
 
 
-def on_order(store: Store, order: RegionOrder) -> None:
+def on_order(store: StoreState, order: RegionOrder) -> None:
     """Carry out one step, if the order is for the leader here and for the region at exactly this epoch."""
     peer = store.peers.get(order.region_id)
     if (
@@ -53,7 +49,7 @@ def leads_others(peer: Peer) -> bool:
     return peer.is_leader and len(peer.region.peers) > 1
 
 
-def hand_over(store: Store) -> None:
+def hand_over(store: StoreState) -> None:
     """Ask another replica of every region led here to lead it. Repeated at every tick until none is left."""
     for peer in store.peers.values():
         if leads_others(peer) and peer.node.raft.lead_transferee is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flaredb.store.admission import admit, admit_held
 from flaredb.store.applier import Outcome
 from flaredb.store.commands.conf_change import ChangeApplied, on_change_applied
@@ -12,12 +10,10 @@ from flaredb.store.install import InstallBegun
 from flaredb.store.lifecycle import finish_destruction
 from flaredb.store.reads import take_unconfirmed
 from flaredb.store.splitting import finish_split
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
+from flaredb.store.state import StoreState
 
 
-def finish(store: Store, outcome: Outcome) -> None:
+def finish(store: StoreState, outcome: Outcome) -> None:
     """Pre: the batch that staged it is written; outcomes are finished in the order they were staged."""
     if isinstance(outcome, SplitApplied):
         peer = outcome.parent
@@ -32,7 +28,7 @@ def finish(store: Store, outcome: Outcome) -> None:
         _finish_install(store, outcome)
 
 
-def _finish_change(store: Store, applied: ChangeApplied) -> None:
+def _finish_change(store: StoreState, applied: ChangeApplied) -> None:
     peer, after = applied.peer, applied.after
     if applied.request is not None:
         store.answer(applied.request, after)
@@ -50,7 +46,7 @@ def _finish_change(store: Store, applied: ChangeApplied) -> None:
     store.note("members changed", region_id=after.id, conf_ver=after.epoch.conf_ver, peers=peers)
 
 
-def _finish_install(store: Store, begun: InstallBegun) -> None:
+def _finish_install(store: StoreState, begun: InstallBegun) -> None:
     """The replica has its range now; whoever asked for the old one hears so, its rows follow."""
     peer, after = begun.peer, begun.after
     meta = after.peer(peer.meta.id)

@@ -17,25 +17,19 @@ from typing import Any
 
 from flaredb.engine.base import Engine, WriteBatch
 from flaredb.model.commands import Request
-from flaredb.model.ids import PeerId, RegionId, StoreId
-from flaredb.raft import Entry, Message, MessageType, Ready, SnapshotStatus
+from flaredb.model.ids import RegionId
+from flaredb.raft import Entry, Ready
 from flaredb.store.applier import Applier
 from flaredb.store.config import StoreConfig
 from flaredb.store.install import begin_install
-from flaredb.store.messages import Beat, RaftEnvelope, SendSnapshot
+from flaredb.store.outbox import Outbox
 from flaredb.store.peer import Peer, Unsynced
 from flaredb.store.reads import on_read_states
-from flaredb.store.snapshot_desk import SnapshotDesk
 
 READYS_PER_STEP_MAX = 8
 """A region whose Readys keep coming continues in the next step, so that none starves the others."""
 
 OnSoftState = Callable[[Peer], None]
-
-_SNAPSHOT = MessageType.MsgSnapshot
-_HEARTBEAT = MessageType.MsgHeartbeat
-_HEARTBEAT_RESPONSE = MessageType.MsgHeartbeatResponse
-_VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 
 
 class ReadyStep:
@@ -142,83 +136,3 @@ class ReadyStep:
             self._outbox.add(peer, done.messages)
         if last:
             peer.node.on_persist_ready(last)
-
-
-class Outbox:
-    """Raft messages of one step, by receiving store, and the snapshots among them."""
-
-    __slots__ = ("_desk", "by_store", "snapshots")
-
-    def __init__(self, desk: SnapshotDesk) -> None:
-        self._desk = desk
-        self.by_store: dict[StoreId, list[RaftEnvelope]] = {}
-        self.snapshots: list[SendSnapshot] = []
-
-    def put(self, envelope: RaftEnvelope) -> None:
-        """Add an envelope that is addressed already."""
-        self.by_store.setdefault(envelope.to_store, []).append(envelope)
-
-    def add(self, peer: Peer, messages: list[Message]) -> None:
-        """Address messages of a peer's node; one to an unknown peer id is dropped, as a network may do."""
-        if not messages:
-            return
-        region, meta = peer.region, peer.meta
-        region_id, peer_id, own_store_id = region.id, meta.id, meta.store_id
-        conf_ver, version = region.epoch.conf_ver, region.epoch.version
-        by_store, store_of = self.by_store, peer.store_of
-        for message in messages:
-            store_id = store_of.get(message.to)
-            kind = message.msg_type
-            if kind is _SNAPSHOT:
-                self._add_snapshot(peer, store_id, message)
-                continue
-            if store_id is None:
-                continue
-            is_answer = kind is _HEARTBEAT_RESPONSE
-            if (is_answer or (kind is _HEARTBEAT and message.commit)) and not message.context:
-                envelope: RaftEnvelope = Beat(
-                    region_id,
-                    peer_id,
-                    own_store_id,
-                    PeerId(message.to),
-                    store_id,
-                    conf_ver,
-                    version,
-                    is_answer,
-                    message.term,
-                    message.index,
-                    message.commit,
-                )
-            else:
-                envelope = RaftEnvelope(
-                    region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
-                )
-                if kind in _VOTES or kind is _HEARTBEAT:
-                    # To whom nothing is known to have arrived: these may make the replica that they are for.
-                    envelope.sender_range = (region.start_key, region.end_key)
-            if store_id in by_store:
-                by_store[store_id].append(envelope)
-            else:
-                by_store[store_id] = [envelope]
-
-    def _add_snapshot(self, peer: Peer, store_id: StoreId | None, message: Message) -> None:
-        region, meta = peer.region, peer.meta
-        source = self._desk.hand_out(region.id, message.to)
-        if source is None or store_id is None or message.snapshot is None:
-            if source is not None:
-                source.close()
-                self._desk.finished(region.id, message.to, succeeded=False)
-            peer.node.report_snapshot(message.to, SnapshotStatus.Failure)
-            return
-        envelope = RaftEnvelope(
-            region.id,
-            meta.id,
-            meta.store_id,
-            PeerId(message.to),
-            store_id,
-            region.epoch.conf_ver,
-            region.epoch.version,
-            message,
-            (region.start_key, region.end_key),
-        )
-        self.snapshots.append(SendSnapshot(store_id, envelope, source))

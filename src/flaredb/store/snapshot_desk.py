@@ -1,16 +1,16 @@
 """Snapshots for other replicas: made when Raft asks, read by whoever carries them, and bounded in number.
 
-A snapshot is the engine's own: one moment of all column families. Region, applied index and its term are read from that
-moment, so they fit the rows whatever the running step has staged. It costs nothing to make; the rows are read while it
-is sent. What is held at once is bounded, because it pins memory and files.
+A snapshot is one moment of the engine. Region, applied index and its term are read in that moment, between two writes,
+so they fit the rows whatever the running step has staged. It costs nothing to make; the rows are read while it is sent.
+What is held at once is bounded, because it pins memory and files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
-from flaredb.engine.base import CF_META, CF_RAFT, Engine
-from flaredb.engine.base import Snapshot as EngineSnapshot
+from flaredb.engine.base import CF_META, CF_RAFT, Engine, RangeReader, Reader
 from flaredb.model.commands import DATA_CFS
 from flaredb.model.ids import RegionId
 from flaredb.model.keys import apply_state_key, install_key, log_key, region_state_key
@@ -21,10 +21,10 @@ from flaredb.store.roles import conf_state_of
 from flaredb.wire.snapshots import CHUNK_ROWS_BYTES, encode_chunk
 from flaredb.wire.states import ApplyState, decode_apply_state, decode_log_entry, decode_region, encode_region
 
-SCAN_ROWS_MAX = 512
-"""Rows read from the engine at a time; fewer where they are large, so that a page holds about one chunk."""
+PAGE_ROWS_MAX = 512
+"""Rows taken from the engine at a time; fewer where they are large, so that a page holds about one chunk."""
 
-_FIRST_SCAN_ROWS = 4
+_FIRST_PAGE_ROWS = 4
 
 _Key = tuple[RegionId, int]
 """Region, and the peer that the snapshot is for."""
@@ -33,12 +33,10 @@ _Key = tuple[RegionId, int]
 class RegionSnapshot:
     """Implements messages.SnapshotSource."""
 
-    __slots__ = ("_is_closed", "_region", "_snapshot", "size_bytes")
+    __slots__ = ("_reader", "size_bytes")
 
-    def __init__(self, snapshot: EngineSnapshot, region: Region, size_bytes: int) -> None:
-        self._snapshot = snapshot
-        self._region = region
-        self._is_closed = False
+    def __init__(self, reader: RangeReader, size_bytes: int) -> None:
+        self._reader = reader
         self.size_bytes = size_bytes
 
     def chunks(self) -> Iterator[bytes]:
@@ -47,36 +45,41 @@ class RegionSnapshot:
             yield from self._chunks_of(cf)
 
     def _chunks_of(self, cf: int) -> Iterator[bytes]:
+        """Page by page where rows are small: looking at each row by itself costs as much as reading it."""
         rows: list[tuple[bytes, bytes]] = []
         size_bytes = 0
-        for key, value in self._rows(DATA_CFS[cf]):
-            rows.append((key, value))
-            size_bytes += len(key) + len(value)
-            if size_bytes >= CHUNK_ROWS_BYTES:
-                yield encode_chunk(cf, rows)
-                rows, size_bytes = [], 0
+        for page, page_bytes in self._pages(DATA_CFS[cf]):
+            if page_bytes <= CHUNK_ROWS_BYTES:
+                rows += page
+                size_bytes += page_bytes
+                if size_bytes >= CHUNK_ROWS_BYTES:
+                    yield encode_chunk(cf, rows)
+                    rows, size_bytes = [], 0
+                continue
+            for key, value in page:
+                rows.append((key, value))
+                size_bytes += len(key) + len(value)
+                if size_bytes >= CHUNK_ROWS_BYTES:
+                    yield encode_chunk(cf, rows)
+                    rows, size_bytes = [], 0
         if rows:
             yield encode_chunk(cf, rows)
 
-    def _rows(self, cf: str) -> Iterator[tuple[bytes, bytes]]:
-        """Read in pages: an engine may gather all rows of a scan before the first is asked for."""
-        start, end = self._region.start_key, self._region.end_key or None
-        wanted = _FIRST_SCAN_ROWS
+    def _pages(self, cf: str) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
+        """Some rows at a time, with their bytes."""
+        wanted = _FIRST_PAGE_ROWS
         while True:
-            page = list(self._snapshot.scan(cf, start, end, limit=wanted))
-            yield from page
+            page = self._reader.take(cf, wanted)
+            page_bytes = sum(map(len, chain.from_iterable(page)))
+            yield page, page_bytes
             if len(page) < wanted:
                 return
-            start = page[-1][0] + b"\x00"
-            size_bytes = sum(len(key) + len(value) for key, value in page)
-            fitting = len(page) * CHUNK_ROWS_BYTES // max(size_bytes, 1)
-            wanted = max(min(fitting, SCAN_ROWS_MAX), 1)
+            fitting = len(page) * CHUNK_ROWS_BYTES // max(page_bytes, 1)
+            wanted = max(min(fitting, PAGE_ROWS_MAX), 1)
 
     def close(self) -> None:
-        """Let go of the engine's snapshot."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._snapshot.close()
+        """Let go of the engine's moment."""
+        self._reader.close()
 
 
 class SnapshotDesk:
@@ -109,13 +112,12 @@ class SnapshotDesk:
             return None
         if self.now_ms < self._retry_at_ms.get(key, 0):
             return None
-        engine_snapshot = self._engine.snapshot()
-        made = _describe(engine_snapshot, region_id)
+        made = _describe(self._engine, region_id)
         if made is None or made[1].index < request_index:
-            engine_snapshot.close()
             return None
         region, metadata = made
-        self._taken[key] = RegionSnapshot(engine_snapshot, region, self.sizes.get(region_id, 0))
+        reader = self._engine.range_reader(region.start_key, region.end_key or None)
+        self._taken[key] = RegionSnapshot(reader, self.sizes.get(region_id, 0))
         return Snapshot(encode_region(region), metadata)
 
     def hand_out(self, region_id: RegionId, to: int) -> RegionSnapshot | None:
@@ -149,22 +151,22 @@ class SnapshotDesk:
         self._taken.clear()
 
 
-def _describe(snapshot: EngineSnapshot, region_id: RegionId) -> tuple[Region, SnapshotMetadata] | None:
-    """Region and position as of the engine's snapshot; None if the region is not whole there."""
-    region_data = snapshot.get(CF_META, region_state_key(region_id))
-    apply_data = snapshot.get(CF_RAFT, apply_state_key(region_id))
-    if region_data is None or apply_data is None or snapshot.get(CF_META, install_key(region_id)) is not None:
+def _describe(engine: Reader, region_id: RegionId) -> tuple[Region, SnapshotMetadata] | None:
+    """Region and position as the engine has them now; None if the region is not whole there."""
+    region_data = engine.get(CF_META, region_state_key(region_id))
+    apply_data = engine.get(CF_RAFT, apply_state_key(region_id))
+    if region_data is None or apply_data is None or engine.get(CF_META, install_key(region_id)) is not None:
         return None
     region, state = decode_region(region_data), decode_apply_state(apply_data)
-    term = _term_at(snapshot, region_id, state)
+    term = _term_at(engine, region_id, state)
     if term is None:
         return None
     conf_state: ConfState = conf_state_of(region)
     return region, SnapshotMetadata(conf_state, state.applied_index, term)
 
 
-def _term_at(snapshot: EngineSnapshot, region_id: RegionId, state: ApplyState) -> int | None:
+def _term_at(engine: Reader, region_id: RegionId, state: ApplyState) -> int | None:
     if state.applied_index == state.truncated_index:
         return state.truncated_term
-    entry = snapshot.get(CF_RAFT, log_key(region_id, state.applied_index))
+    entry = engine.get(CF_RAFT, log_key(region_id, state.applied_index))
     return decode_log_entry(state.applied_index, entry).term if entry is not None else None

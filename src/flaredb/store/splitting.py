@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flaredb.model.commands import Request, Split
 from flaredb.model.errors import RegionError, ServerIsBusy
 from flaredb.model.ids import PeerId
@@ -13,14 +11,12 @@ from flaredb.store.commands.split import SplitApplied, on_split_applied, propose
 from flaredb.store.messages import ReportSplit, SplitIdsGranted, SplitRequested
 from flaredb.store.peer import Peer
 from flaredb.store.split_check import CheckDone
-
-if TYPE_CHECKING:
-    from flaredb.store.store import Store
+from flaredb.store.state import StoreState
 
 BUSY_BACKOFF_MS = 100
 
 
-def split_request(store: Store, asked: SplitRequested) -> Request:
+def split_request(store: StoreState, asked: SplitRequested) -> Request:
     """The request that stands for a split on the store's own or PD's behalf."""
     peer = store.peers.get(asked.region_id)
     peer_id = peer.meta.id if peer is not None else PeerId(0)
@@ -28,7 +24,7 @@ def split_request(store: Store, asked: SplitRequested) -> Request:
     return Request(asked.token, command, asked.region_id, asked.version, peer_id, store.store_id)
 
 
-def on_split_ids(store: Store, granted: SplitIdsGranted) -> None:
+def on_split_ids(store: StoreState, granted: SplitIdsGranted) -> None:
     """The region may have changed while PD was asked: the gate again, then the log."""
     peer = store.peers.get(granted.region_id)
     if peer is None or peer.split is None or peer.split.is_proposed:
@@ -46,7 +42,7 @@ def on_split_ids(store: Store, granted: SplitIdsGranted) -> None:
     store.touched.add(peer.region.id)
 
 
-def give_up_split(store: Store, peer: Peer, error: RegionError) -> None:
+def give_up_split(store: StoreState, peer: Peer, error: RegionError) -> None:
     """Forget the split under way. One that was proposed may still be applied; its proposal answers for it."""
     if peer.split is not None and not peer.split.is_proposed:
         store.answer(peer.split.request, error)
@@ -54,7 +50,7 @@ def give_up_split(store: Store, peer: Peer, error: RegionError) -> None:
     peer.split = None
 
 
-def finish_split(store: Store, applied: SplitApplied) -> None:
+def finish_split(store: StoreState, applied: SplitApplied) -> None:
     """Make an applied split true in memory; tell PD and whoever asked for it."""
     peer = applied.parent
 

@@ -12,17 +12,15 @@ from random import Random
 from typing import Any
 
 from flaredb.engine.base import Engine, EngineError
-from flaredb.model.commands import Request, Write
+from flaredb.model.commands import Request
 from flaredb.model.errors import (
     ConfigError,
     NotLeader,
     RegionError,
     StaleCommand,
     StoreClosing,
-    UndeterminedResult,
 )
 from flaredb.model.ids import RegionId, StoreId
-from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
 from flaredb.raft import StateRole
 from flaredb.store import bootstrap, orders, reads
@@ -31,8 +29,7 @@ from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
 from flaredb.store.commands.write import propose_writes
 from flaredb.store.config import StoreConfig
-from flaredb.store.early_messages import EarlyMessages
-from flaredb.store.heartbeat import make_report, pending_peers
+from flaredb.store.heartbeat import pending_peers
 from flaredb.store.incoming import (
     collect,
     on_region_checked,
@@ -41,7 +38,7 @@ from flaredb.store.incoming import (
     snapshot_refusal,
     take_envelope,
 )
-from flaredb.store.install import Fills, resume_install, unfinished_installs
+from flaredb.store.install import resume_install, unfinished_installs
 from flaredb.store.lifecycle import may_be_born_by_split
 from flaredb.store.messages import (
     CheckRegion,
@@ -50,14 +47,11 @@ from flaredb.store.messages import (
     HeartbeatsWanted,
     Input,
     LeadersHandedOver,
-    Note,
     OrderReceived,
     RaftEnvelope,
     RaftReceived,
     RegionChecked,
     RegionsListed,
-    Reply,
-    ReportRegion,
     RequestsReceived,
     RoutesLearned,
     SendRaft,
@@ -75,30 +69,24 @@ from flaredb.store.messages import (
 from flaredb.store.outcomes import finish
 from flaredb.store.peer import Peer
 from flaredb.store.read_executor import ReadExecutor
-from flaredb.store.ready import Outbox, ReadyStep
-from flaredb.store.region_map import RegionMap
-from flaredb.store.routes import RouteCache
-from flaredb.store.snapshot_desk import SnapshotDesk
-from flaredb.store.split_check import SplitChecks, estimate_size, outgrown
+from flaredb.store.ready import ReadyStep
+from flaredb.store.split_check import estimate_size, outgrown
 from flaredb.store.splitting import give_up_split, on_split_ids, split_request, wanted_by_check
+from flaredb.store.state import LEAVING_PRIORITY, StoreState
 from flaredb.wire.entries import EntryCorrupted
 from flaredb.wire.records import StateCorrupted
 
 EXPIRY_INTERVAL_MS = 50
 EXIT_ENGINE_FAILED = 74
 EXIT_STATE_CORRUPT = 65
-LEAVING_PRIORITY = -1
-"""Election priority of a store that is about to stop: others refuse to elect it while their logs are as long."""
 
 
-class Store:
+class Store(StoreState):
     """All peers of one store process. Not thread-safe: one loop owns it.
 
-    The state is here; what is done with it is in the files of this package, one per operation. Attributes without an
-    underscore are for them.
+    Its state is state.py's; here are the order of a step, the clock, and the way of inputs and effects.
 
-    Invariants (invariants.py): the region map holds exactly the regions of initialised peers; ranges never overlap;
-    every request taken is answered exactly once; nothing promised before it is synced.
+    Invariant: nothing is promised before it is synced (ready.py).
     """
 
     def __init__(
@@ -111,35 +99,7 @@ class Store:
         files: SnapshotFiles,
     ) -> None:
         """Load what is on disk. Errors: StateCorrupted, EngineError, ConfigError."""
-        config.validate()
-        self.config = config
-        self.store_id = store_id
-        self.engine = engine
-        self.files = files
-        self.now_ms = now_ms
-        self.peers: dict[RegionId, Peer] = {}
-        self.region_map = RegionMap()
-        self.routes = RouteCache()
-        self.early = EarlyMessages()
-        self.desk = SnapshotDesk(config, engine)
-        self.fills = Fills(config, engine)
-        self.split_checks = SplitChecks(config, engine)
-        self.outbox = Outbox(self.desk)
-        self.reserved: dict[RegionId, Region] = {}
-        """Regions whose snapshots Raft has taken in this step; from the next step on the region map has them."""
-        self.waiting_requests = 0
-        self.waiting_write_bytes = 0
-        self.unstarted: list[Request] = []
-        """Requests that came before this store knew its regions."""
-        self.touched: set[RegionId] = set()
-        """Regions with something to handle in this step, or left over for the next."""
-        self.awaiting_sync: set[RegionId] = set()
-        self.must_sync = False
-        """Something outside of Raft's Readys was written that should be durable soon."""
-        self.is_closing = False
-        self.is_leaving = False
-        """The process is about to stop: leaderships go elsewhere."""
-        self._rng = rng
+        super().__init__(config, store_id, engine, rng, now_ms, files)
         self._next_tick_ms = now_ms + config.tick_ms
         self._next_gc_ms = now_ms + config.log_gc_interval_ms
         self._next_split_check_ms = now_ms + config.split_region_check_tick_interval_ms
@@ -151,12 +111,8 @@ class Store:
         heartbeat_ms = config.heartbeat_ticks * config.tick_ms
         self._round_patience_ms = min(2 * heartbeat_ms, config.read_timeout_ms // 4)
         self._leader_missing_ticks = max(config.leader_missing_ms // config.tick_ms, 1)
-        self._answers: list[tuple[Any, Any]] = []
-        self._effects: list[Effect] = []
         self._synced: int | None = None
         self._executor = ReadExecutor(engine, config.scan_slice_rows, self.answer)
-        self.is_started = bootstrap.is_bootstrapped(engine)
-        """False until this store has been given its first regions."""
         self._load()
 
     def _load(self) -> None:
@@ -182,6 +138,7 @@ class Store:
         try:
             for item in inputs:
                 self._take(item)
+                self._deliver_early()
             self._tick_if_due()
             self._expire_if_due()
             self._propose()
@@ -193,7 +150,7 @@ class Store:
             return [Fatal(f"the storage engine failed: {error}", EXIT_ENGINE_FAILED)]
         except (StateCorrupted, EntryCorrupted) as error:
             return [Fatal(f"state on disk is corrupt: {error}", EXIT_STATE_CORRUPT)]
-        return self._take_effects()
+        return self.take_effects()
 
     def next_deadline_ms(self) -> int:
         """When step must be called at the latest, even without inputs."""
@@ -248,46 +205,6 @@ class Store:
         peer = self.peers.get(region_id)
         return peer.status() if peer else None
 
-    def _take_effects(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
-        if self._answers:
-            effects.append(Reply(self._answers))
-            self._answers = []
-        return effects
-
-    # ------------------------------------------------ what the operations use
-
-    def emit(self, effect: Effect) -> None:
-        """Ask for an effect, after those asked for before."""
-        self._effects.append(effect)
-
-    def note(self, event: str, level: str = "INFO", **fields: Any) -> None:
-        """Something worth a log line."""
-        self._effects.append(Note(event, tuple(fields.items()), level))
-
-    def report(self, peer: Peer) -> None:
-        """Tell PD of a region led here."""
-        self._effects.append(ReportRegion(make_report(self.config, peer, self.now_ms)))
-
-    def answer(self, request: Request, result: Any) -> None:
-        """End a request that was counted in."""
-        self.waiting_requests -= 1
-        if isinstance(request.command, Write):
-            self.waiting_write_bytes -= request.command.size_bytes
-        self.reply(request, result)
-
-    def answer_undetermined(self, peer: Peer, requests: list[Request]) -> None:
-        """End requests whose entries will not be seen applied here."""
-        for request in requests:
-            self.answer(request, UndeterminedResult(peer.region.id))
-
-    def reply(self, request: Request, result: Any) -> None:
-        """Answer whoever asked; an order's refusal has nobody but the log."""
-        if request.token is not None:
-            self._answers.append((request.token, result))
-        elif isinstance(result, RegionError):
-            self.note("order refused", region_id=request.region_id, reason=str(result))
-
     # ------------------------------------------------ inputs
 
     def _take(self, item: Input) -> None:
@@ -305,6 +222,13 @@ class Store:
             self._on_reached(item.store_id)
         else:
             self._take_rare(item)
+
+    def _deliver_early(self) -> None:
+        """Messages that came before their peers were made."""
+        while self.arrived_early:
+            arrived, self.arrived_early = self.arrived_early, []
+            for envelope in arrived:
+                take_envelope(self, envelope)
 
     def _take_rare(self, item: Input) -> None:
         if isinstance(item, RegionsListed):
@@ -334,32 +258,13 @@ class Store:
 
     # ------------------------------------------------ stores and regions
 
-    def add_peer(self, region: Region, *, first_start: bool, eager: bool = False, meta: PeerMeta | None = None) -> Peer:
-        """Take in the replica ``meta`` of a region, by default the one that the region has on this store."""
-        meta = meta or region.peer_on(self.store_id)
-        assert meta is not None, f"region {region.id} has no peer on store {self.store_id}"
-        peer = Peer(self.config, meta, region, self.engine, self._rng, first_start, self.desk)
-        peer.next_report_ms = peer.asked_pd_ms = self.now_ms
-        if peer.is_initialised:
-            self.region_map.insert(region)
-        self.peers[region.id] = peer
-        peer.eager = eager
-        if len(region.peers) == 1 or peer.eager:
-            peer.node.campaign()
-        if self.is_leaving:
-            peer.node.set_priority(LEAVING_PRIORITY)
-        self.touched.add(region.id)
-        for envelope in self.early.take(region.id):
-            take_envelope(self, envelope)
-        return peer
-
     def _on_regions_listed(self, regions: Sequence[Region]) -> None:
         if self.is_started:
             return
         try:
             created = bootstrap.create_regions(self.engine, self.store_id, regions)
         except ConfigError as error:
-            self._effects.append(Fatal(str(error), EXIT_STATE_CORRUPT))
+            self.emit(Fatal(str(error), EXIT_STATE_CORRUPT))
             return
         self.is_started = True
         for region in created:
@@ -515,6 +420,7 @@ class Store:
         self.reserved.clear()
         for outcome in step.applier.outcomes:
             finish(self, outcome)
+        self._deliver_early()
         for peer, request in step.applier.refused:
             self.answer(request, epoch_not_match(peer.region, request.version, self.region_map))
         self._send()
@@ -523,7 +429,7 @@ class Store:
             self._sequence = step.sequence
             self._discards += [(step.sequence, name) for name in self.fills.finished]
             self.fills.finished.clear()
-            self._effects.append(Sync(step.sequence))
+            self.emit(Sync(step.sequence))
 
     def _take_synced(self, step: ReadyStep, touched: set[RegionId]) -> None:
         if self._synced is None:
@@ -539,9 +445,10 @@ class Store:
     def _send(self) -> None:
         by_store, self.outbox.by_store = self.outbox.by_store, {}
         for store_id, envelopes in by_store.items():
-            self._effects.append(SendRaft(store_id, envelopes))
+            self.emit(SendRaft(store_id, envelopes))
         snapshots, self.outbox.snapshots = self.outbox.snapshots, []
-        self._effects += snapshots
+        for snapshot in snapshots:
+            self.emit(snapshot)
 
     def _on_soft_state(self, peer: Peer) -> None:
         """Leader or role changed: what waited for a leader goes through the gate again, and PD hears of a new one."""

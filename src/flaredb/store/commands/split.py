@@ -29,11 +29,11 @@ from flaredb.model.region import Region, RegionEpoch
 from flaredb.raft import ProposalDropped
 from flaredb.store.bootstrap import write_region
 from flaredb.store.config import StoreConfig
-from flaredb.store.lifecycle import wipe_range
 from flaredb.store.messages import AskSplit
 from flaredb.store.peer import Peer, Proposal, SplitUnderWay
 from flaredb.store.raft_storage import write_initial_state
 from flaredb.store.region_map import RegionMap
+from flaredb.store.rows import wipe_range
 from flaredb.wire.entries import SplitEntry, SplitPiece, decode_split, encode_split
 
 NEW_REGIONS_MAX = 1024
