@@ -36,6 +36,10 @@ class Call(KvCall):
         self.method, self.request = encode_request(command, CONTEXT)
         self.due_ms = now_ms() + due_in_ms
         self.outcomes: list[Any] = []
+        self.given_up = False
+
+    def is_given_up(self) -> bool:
+        return self.given_up
 
     def answered(self, outcome: Any) -> None:
         self.outcomes.append(outcome)
@@ -248,3 +252,14 @@ async def test_region_errors_become_refusals() -> None:
             outcome = await call.outcome()
             assert isinstance(outcome, Refusal)
             assert (outcome.cause, outcome.leader) == (Cause.NOT_LEADER, PEER)
+
+
+async def test_what_nobody_waits_for_is_not_sent() -> None:
+    async with rig() as made:
+        wanted, unwanted, swap = put(b"a"), put(b"b"), Call(Write([(COMPARE_AND_SWAP, 0, b"c", None, b"v")], 2))
+        unwanted.given_up = swap.given_up = True
+        made.send(unwanted, wanted, swap)
+        assert await wanted.outcome() is None
+        assert isinstance(await unwanted.outcome(), NotSent)
+        assert isinstance(await swap.outcome(), NotSent)
+        assert [request.command.operations for request in made.store.requests] == [[(PUT, 0, b"a", b"v")]]  # type: ignore[union-attr]

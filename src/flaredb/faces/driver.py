@@ -72,6 +72,10 @@ class Pursuit(KvCall):
             else:
                 self._take(step)
 
+    def is_given_up(self) -> bool:
+        """True if nobody waits for the plan any more."""
+        return self._answer.done()
+
     def _take(self, step: Any) -> None:
         driver = self._driver
         if type(step) is AskStore:

@@ -66,6 +66,10 @@ class KvCall:
         """The method's result, or a Trouble."""
         raise NotImplementedError
 
+    def is_given_up(self) -> bool:
+        """True if nobody waits for the answer any more, so it need not be sent if it was not yet."""
+        return False
+
 
 class KvLinks:
     """The links to all stores, by id."""
@@ -257,7 +261,8 @@ class KvLink:
             if self._pending_unary:
                 self._start_unary(channel)
             if stream is not None and self._pending and len(self._sent) < unanswered_max and not self._should_gather():
-                await stream.write(self._next_frame())
+                if data := self._next_frame():
+                    await stream.write(data)
                 continue
             self._news.clear()
             await self._news.wait()
@@ -284,6 +289,7 @@ class KvLink:
         return False
 
     def _next_frame(self) -> bytes:
+        """The next frame; b"" if nobody waits for anything that is pending."""
         pending, sent = self._pending, self._sent
         count = min(len(pending), self._settings.frame_requests_max)
         bytes_left = self._settings.frame_bytes_max
@@ -291,12 +297,15 @@ class KvLink:
         first = self._next_id
         while count and bytes_left > 0:
             call = pending.popleft()
+            count -= 1
+            if call.is_given_up():
+                call.answered(NotSent("nobody waited for it any more"))
+                continue
             entries.append(entry(call.method.entry_head, call.request))
             sent[self._next_id] = call
             self._next_id += 1
-            count -= 1
             bytes_left -= len(call.request)
-        return frame(entries, range(first, self._next_id))
+        return frame(entries, range(first, self._next_id)) if entries else b""
 
     async def _read_all(self, stream: Any, channel: grpc.aio.Channel) -> None:
         if stream is None:
@@ -322,6 +331,9 @@ class KvLink:
     def _start_unary(self, channel: grpc.aio.Channel) -> None:
         while self._pending_unary and len(self._unary) < self._settings.unary_max:
             call = self._pending_unary.popleft()
+            if call.is_given_up():
+                call.answered(NotSent("nobody waited for it any more"))
+                continue
             task = asyncio.get_running_loop().create_task(self._call_unary(channel, call))
             self._unary.add(task)
             task.add_done_callback(self._unary_done)
