@@ -20,9 +20,7 @@ SMOKE = [[fault for fault in FAULTS if not fault.on_disks], [fault for fault in 
 
 
 @pytest.mark.parametrize("faults", SMOKE, ids=["processes and links", "disks"])
-def test_nothing_is_lost_by_one_of_each(
-    faults: list[Fault], tmp_path: Path, capsys: Capture
-) -> None:
+def test_nothing_is_lost_by_one_of_each(faults: list[Fault], tmp_path: Path, capsys: Capture) -> None:
     """One cluster for several faults, because starting one takes longer than most of them."""
     needs.skip_without()
     chosen = [fault for fault in faults if not needs.lacks(fault.needs)]
@@ -33,8 +31,7 @@ def test_nothing_is_lost_by_one_of_each(
             arena.play(fault.play)
         figures = arena.finish()
     with capsys.disabled():
-        print(f"
-  {', '.join(fault.name for fault in chosen)}: {figures}")
+        print(f"\n  {', '.join(fault.name for fault in chosen)}: {figures}")
         for fault in faults:
             if fault not in chosen:
                 print(f"  left out: {fault.name}, {needs.lacks(fault.needs)}")
@@ -44,9 +41,7 @@ def test_nothing_is_lost_by_one_of_each(
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 @pytest.mark.parametrize("stores", [3])
-def test_nothing_is_lost_for_long(
-    fault: Fault, stores: int, tmp_path: Path, capsys: Capture
-) -> None:
+def test_nothing_is_lost_for_long(fault: Fault, stores: int, tmp_path: Path, capsys: Capture) -> None:
     """One fault after the other on one cluster until the time is up."""
     needs.skip_without(*fault.needs)
     seconds = float(os.environ.get("FLAREDB_SOAK_SECONDS", "60")) / len(FAULTS)
