@@ -157,7 +157,10 @@ def stop_threads(pid: int) -> None:
 
     def all_stand_still() -> bool:
         tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-        return all(task.read_text().rsplit(")", 1)[1].split()[0] in "TtZX" for task in tasks)
+        try:
+            return all(task.read_text().rsplit(")", 1)[1].split()[0] in "TtZX" for task in tasks)
+        except OSError:  # a thread has just ended
+            return False
 
     assert wait_until(all_stand_still, STOP_THREADS_DEADLINE_S), f"process {pid} does not stop"
 
