@@ -8,6 +8,8 @@ What the library does that this file works around (rocksdict 0.3.29):
   is pinned to the moment of its creation. So our snapshot makes one per family and its scans share them.
 - A write batch is spent once written. Our batch makes a new one.
 - A range with start > end poisons the database for every later write. Our batch drops empty ranges.
+- An upper bound lives in its `ReadOptions`, and an iterator does not keep them: once they are gone it ends anywhere.
+  So whoever holds an iterator with a bound holds its options, and lets go of them last.
 - `next()` on an iterator that is not valid crashes the process.
 - Column family handles, iterators and snapshots keep the database and its LOCK alive after `close()`; they
   even keep answering. So everything handed out is tracked and let go first.
@@ -19,10 +21,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn, Self
 from weakref import WeakSet
 
 import rocksdict as rd
@@ -42,10 +44,10 @@ from flaredb.engine.base import (
 from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
 from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
 from flaredb.engine.rocks_options import RocksOptions
+from flaredb.engine.rocks_scan import ByName, ScanningReader
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 
 _ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
-_CHUNK_ROWS = 64
 _COUNTED_ROWS_MAX = 1_000
 _MEMTABLE_ROWS = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 _READ_AHEAD_BYTES = 256 * 1024
@@ -108,149 +110,7 @@ class RocksBatch:
         self.native = rd.WriteBatch(raw_mode=True)
 
 
-class _ByName(dict[str, Any]):
-    """A dict by column family whose missing key is the contract's ValueError."""
-
-    def __missing__(self, cf: str) -> NoReturn:
-        raise ValueError(f"unknown column family {cf!r}; there are {', '.join(ALL_CFS)}")
-
-
-class _LiveScan:
-    """One scan: what is left of its range, and the iterator where `close` can find it and let it go."""
-
-    __slots__ = ("__weakref__", "_end", "_keys_only", "_seeks", "_shared", "_start", "iterator", "reverse")
-
-    def __init__(
-        self, iterator: Any, start: bytes, end: bytes | None, reverse: bool, keys_only: bool, shared: bool
-    ) -> None:
-        self.iterator: Any | None = iterator
-        self._shared = shared  # other scans move the iterator too: seek before every chunk
-        self._seeks = True
-        self._start = start
-        self._end = end
-        self.reverse = reverse
-        self._keys_only = keys_only
-
-    def take_ascending(self, wanted: int) -> list[tuple[bytes, bytes]]:
-        """Up to `wanted` rows; fewer only when the range is over, which the iterator's status must confirm."""
-        rows: list[tuple[bytes, bytes]] = []
-        iterator, end, keys_only = self.iterator, self._end, self._keys_only
-        assert iterator is not None
-        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.next
-        if self._seeks:
-            iterator.seek(self._start)
-            self._seeks = self._shared
-        while len(rows) < wanted:
-            if not valid():
-                iterator.status()
-                return rows
-            row_key = key()
-            if end is not None and row_key >= end:
-                return rows
-            rows.append((row_key, b"" if keys_only else value()))
-            step()
-        if rows:
-            self._start = rows[-1][0] + b"\0"
-        return rows
-
-    def take_descending(self, wanted: int) -> list[tuple[bytes, bytes]]:
-        """The same from the end of the range down."""
-        rows: list[tuple[bytes, bytes]] = []
-        iterator, start, keys_only = self.iterator, self._start, self._keys_only
-        assert iterator is not None
-        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.prev
-        if self._seeks:
-            self._seek_below_end()
-            self._seeks = self._shared
-        while len(rows) < wanted:
-            if not valid():
-                iterator.status()
-                return rows
-            row_key = key()
-            if row_key < start:
-                return rows
-            rows.append((row_key, b"" if keys_only else value()))
-            step()
-        if rows:
-            self._end = rows[-1][0]
-        return rows
-
-    def _seek_below_end(self) -> None:
-        iterator, end = self.iterator, self._end
-        assert iterator is not None
-        if end is None:
-            iterator.seek_to_last()
-            return
-        iterator.seek_for_prev(end)
-        if iterator.valid() and iterator.key() == end:
-            iterator.prev()
-
-
-class _Reader:
-    """Scans, over iterators that a subclass provides."""
-
-    _SHARED_ITERATORS: ClassVar[bool] = False
-
-    __slots__ = ("_scans", "_sources", "path")
-
-    def __init__(self, path: str, sources: _ByName) -> None:
-        self.path = path
-        self._sources = sources
-        self._scans: WeakSet[_LiveScan] = WeakSet()
-
-    def scan(
-        self,
-        cf: str,
-        start: bytes,
-        end: bytes | None,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-        keys_only: bool = False,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        self._check_usable()
-        iterator = self._iterator(cf, end)
-        if end is not None and start >= end:
-            return iter(())
-        live = _LiveScan(iterator, start, end, reverse, keys_only, self._SHARED_ITERATORS)
-        if limit is not None and limit <= _CHUNK_ROWS:
-            return iter(self._take(live, limit))
-        self._scans.add(live)
-        return self._rows(live, limit)
-
-    def _rows(self, live: _LiveScan, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
-        left = limit
-        while left is None or left > 0:
-            wanted = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            chunk = self._take(live, wanted)
-            yield from chunk
-            if len(chunk) < wanted:
-                return
-            if left is not None:
-                left -= wanted
-
-    def _take(self, live: _LiveScan, wanted: int) -> list[tuple[bytes, bytes]]:
-        if live.iterator is None:
-            raise EngineClosed(f"{self.path}: closed during a scan")
-        try:
-            return live.take_descending(wanted) if live.reverse else live.take_ascending(wanted)
-        except Exception as error:
-            raise_read_error(self.path, error)
-
-    def _iterator(self, cf: str, end: bytes | None) -> Any:
-        """An iterator of the reader's moment, which may be bounded above by `end`."""
-        raise NotImplementedError
-
-    def _drop_scans(self) -> None:
-        for live in list(self._scans):
-            live.iterator = None
-        self._scans.clear()
-
-    def _check_usable(self) -> Any:
-        raise NotImplementedError
-
-
-class RocksSnapshot(_Reader):
+class RocksSnapshot(ScanningReader):
     """A library snapshot for gets and a pinned iterator for scans, of each column family.
 
     All show the same moment because the owner alone writes, and takes snapshots (contract, 5).
@@ -259,9 +119,9 @@ class RocksSnapshot(_Reader):
     _SHARED_ITERATORS = True
     __slots__ = ("__weakref__", "_engine", "_iterators")
 
-    def __init__(self, engine: RocksEngine, families: _ByName) -> None:
-        super().__init__(engine.path, _ByName((cf, family.snapshot()) for cf, family in families.items()))
-        self._iterators = _ByName((cf, family.iter(rd.ReadOptions())) for cf, family in families.items())
+    def __init__(self, engine: RocksEngine, families: ByName) -> None:
+        super().__init__(engine.path, ByName((cf, family.snapshot()) for cf, family in families.items()))
+        self._iterators = ByName((cf, family.iter(rd.ReadOptions())) for cf, family in families.items())
         self._engine: RocksEngine | None = engine
 
     def get(self, cf: str, key: bytes) -> bytes | None:
@@ -280,8 +140,8 @@ class RocksSnapshot(_Reader):
     def close(self) -> None:
         self._engine = None
         self._drop_scans()
-        self._sources = _ByName()
-        self._iterators = _ByName()
+        self._sources = ByName()
+        self._iterators = ByName()
 
     def __enter__(self) -> Self:
         return self
@@ -296,8 +156,8 @@ class RocksSnapshot(_Reader):
             raise EngineClosed(f"{self.path}: the snapshot is closed")
         self._engine._check_usable()
 
-    def _iterator(self, cf: str, end: bytes | None) -> Any:  # noqa: ARG002
-        return self._iterators[cf]
+    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:  # noqa: ARG002
+        return self._iterators[cf], None
 
 
 class RocksRangeReader:
@@ -306,14 +166,15 @@ class RocksRangeReader:
     They end silently at a corrupt block, so the raw iterator, pinned to the same moment, says whether the end is one.
     """
 
-    __slots__ = ("__weakref__", "_engine", "_next_keys", "_raw", "_rows", "path")
+    __slots__ = ("__weakref__", "_engine", "_next_keys", "_options", "_raw", "_rows", "path")
 
-    def __init__(self, engine: RocksEngine, families: _ByName, start: bytes, end: bytes | None) -> None:
+    def __init__(self, engine: RocksEngine, families: ByName, start: bytes, end: bytes | None) -> None:
         self.path = engine.path
         self._engine: RocksEngine | None = engine
         self._next_keys = dict.fromkeys(families, start)
-        self._rows = _ByName((cf, family.items(from_key=start, read_opt=_once(end))) for cf, family in families.items())
-        self._raw = _ByName((cf, family.iter(_once(end))) for cf, family in families.items())
+        self._options = options = _once(end)
+        self._rows = ByName((cf, family.items(from_key=start, read_opt=options)) for cf, family in families.items())
+        self._raw = ByName((cf, family.iter(options)) for cf, family in families.items())
 
     def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
         self._check_usable()
@@ -339,8 +200,9 @@ class RocksRangeReader:
 
     def close(self) -> None:
         self._engine = None
-        self._rows = _ByName()
-        self._raw = _ByName()
+        self._rows = ByName()
+        self._raw = ByName()
+        self._options = None
 
     def _check_usable(self) -> None:
         if self._engine is None:
@@ -358,7 +220,7 @@ def _once(end: bytes | None) -> Any:
     return options
 
 
-class RocksEngine(_Reader):
+class RocksEngine(ScanningReader):
     """An `Engine` in a directory. Made by `open_rocks`."""
 
     __slots__ = (
@@ -372,11 +234,11 @@ class RocksEngine(_Reader):
     )
 
     def __init__(self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int) -> None:
-        super().__init__(path, _ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
+        super().__init__(path, ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
         self._database: Any | None = database
-        self._family_options = _ByName(family_options)
+        self._family_options = ByName(family_options)
         self._table_size_bytes = table_size_bytes
-        self._handles = _ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
+        self._handles = ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
         self._snapshots: WeakSet[RocksSnapshot | RocksRangeReader] = WeakSet()
         self._failure = ""
         self._sync_lock = threading.Lock()  # held by a running sync; close waits for it
@@ -516,11 +378,11 @@ class RocksEngine(_Reader):
             if problem and not failed_before:
                 raise EngineFailed(f"{self.path}: closed, but the last flush failed: {problem}")
 
-    def _iterator(self, cf: str, end: bytes | None) -> Any:
+    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:
         bounds = rd.ReadOptions()
         if end is not None:
             bounds.set_iterate_upper_bound(end)
-        return self._sources[cf].iter(bounds)
+        return self._sources[cf].iter(bounds), bounds
 
     def _family_sum(self, name: str) -> int:
         return sum(_property(family, name) for family in self._sources.values())
