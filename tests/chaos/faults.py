@@ -30,6 +30,8 @@ class Fault:
     needs: Sequence[str] = ()
     on_disks: bool = False
     on_links: bool = False
+    in_smoke: bool = True
+    """Part of the short tests, too."""
 
 
 def kill(arena: Arena) -> None:
@@ -103,12 +105,16 @@ def fail_syncs(arena: Arena) -> None:
 
 def partition(arena: Arena) -> None:
     """One store hears nobody, is heard by nobody, or both. Clients reach all of them."""
-    assert arena.links is not None
-    towards, away = arena.links.around(arena.pick())
-    chosen = arena.chance.choice([towards + away, towards + away, towards, away])
-    arena.notes["both ways" if len(chosen) > len(away) else "one way"] += 1
-    with arena.links.cut(chosen):
+    with _partitioned(arena):
         _rest(arena)
+
+
+def two_at_once(arena: Arena) -> None:
+    """Something else happens, to any store, while one is partitioned."""
+    other = arena.chance.choice([kill, cut_power, stop_and_continue, fail_syncs])
+    arena.notes[f"{other.__name__} while partitioned"] += 1
+    with _partitioned(arena):
+        other(arena)
 
 
 def cut_power_of_lying_disks(arena: Arena) -> None:
@@ -137,6 +143,7 @@ FAULTS = [
     Fault("full disk", fill_disk, disks.NEEDS, on_disks=True),
     Fault("slow syncs", slow_syncs, syncs.NEEDS),
     Fault("failing syncs", fail_syncs, (*syncs.NEEDS, *disks.NEEDS), on_disks=True),
+    Fault("two at once", two_at_once, (*syncs.NEEDS, *disks.NEEDS), on_disks=True, on_links=True, in_smoke=False),
 ]
 
 
@@ -150,6 +157,17 @@ def paused(arena: Arena, numbers: Sequence[int]) -> Iterator[None]:
     finally:
         for number in numbers:
             arena.cluster.resume(number)
+
+
+@contextlib.contextmanager
+def _partitioned(arena: Arena) -> Iterator[None]:
+    """A store hears nobody, is heard by nobody, or both, for the length of the block."""
+    assert arena.links is not None
+    towards, away = arena.links.around(arena.pick())
+    chosen = arena.chance.choice([towards + away, towards + away, towards, away])
+    arena.notes["both ways" if len(chosen) > len(away) else "one way"] += 1
+    with arena.links.cut(chosen):
+        yield
 
 
 def stop_threads(pid: int) -> None:

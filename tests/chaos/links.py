@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 NEEDS = ("linux",)
 HOST = "127.0.0.1"
@@ -92,8 +93,8 @@ class Links:
             task.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
-    def _spawn(self, work: object) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
         return task

@@ -1,4 +1,4 @@
-"""Clients at work: the official one, one that makes plain calls, and readers that know one store only."""
+"""Clients at work: the official one, FlareDB's own, plain calls, and readers that know one store only."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grpc
-
+import flaredb
 from flaredb.cli.official_client import connected
-from flaredb.cli.probe import ProbeFailed, RegionView
 from flaredb.sim.linearizability import Kind
-from flaredb.wire.pb import errorpb_pb2
 from tests.chaos.history import Call, History
-from tests.integration.calls import Calls, context_for
+from tests.chaos.plain_client import CALL_DEADLINE_S, PlainClient
+from tests.integration.calls import Calls
 from tests.integration.cluster import Cluster
 
 SPLIT_KEYS = ("g", "p")
 REGION_LETTERS = ("c", "k", "t")
 REGISTERS_PER_REGION = 2
-CALL_DEADLINE_S = 2.0
 PAUSE_AFTER_ERROR_S = 0.1
 STOP_DEADLINE_S = 60.0
 
@@ -42,6 +39,7 @@ class Load:
         self._problems: list[BaseException] = []
         workers: list[tuple[str, Callable[[str, random.Random], None]]] = [
             *((f"official-{number}", self._run_official) for number in range(2)),
+            ("own", self._run_own),
             *((f"plain-{number}", self._run_plain) for number in range(2)),
             *((f"reader-of-{store.number}", self._run_pinned) for store in cluster.stores),
         ]
@@ -70,7 +68,7 @@ class Load:
     def read_everything(self) -> None:
         """Read every key once more, whatever it takes: what was acknowledged must be there."""
         with Calls(self.cluster.pd_address) as calls:
-            client = _PlainClient(calls, self.cluster, self.history, "last")
+            client = PlainClient(calls, self.cluster, self.history, "last")
             for key in self.history.used_keys():
 
                 def is_read(key: bytes = key) -> bool:
@@ -104,27 +102,62 @@ class Load:
         else:
             self.history.done(call, answer)
 
-    def _run_plain(self, name: str, chance: random.Random) -> None:
-        with Calls(self.cluster.pd_address) as calls:
-            client = _PlainClient(calls, self.cluster, self.history, name)
+    def _run_own(self, name: str, chance: random.Random) -> None:
+        with flaredb.connect(self.cluster.pd_address, timeout=CALL_DEADLINE_S) as client:
             known: dict[bytes, bytes | None] = {}
             for roll in self._rolls(chance):
-                swapped = b"%s-swapped-%d" % (chance.choice(REGION_LETTERS).encode(), self.generation)
+                if roll < 0.35:
+                    key, value = self._register(chance), self._new_value()
+                    call = self.history.begin(Kind.WRITE, key, name, value)
+                elif roll < 0.6:
+                    key = self._register(chance)
+                    call = self.history.begin(Kind.READ, key, name)
+                else:
+                    key, value = self._swapped(chance), self._new_value()
+                    call = self.history.begin(Kind.SWAP, key, name, value, known.get(key))
+                try:
+                    self._ask_own(client, call, known)
+                except flaredb.ClientError as error:
+                    if not error.undetermined:
+                        self.history.refused(call)
+                    self._stop.wait(PAUSE_AFTER_ERROR_S)
+
+    def _ask_own(self, client: flaredb.Client, call: Call, known: dict[bytes, bytes | None]) -> None:
+        """Errors: ClientError, which says whether the outcome is unknown."""
+        if call.kind is Kind.READ:
+            self.history.done(call, client.get(call.key))
+        elif call.kind is Kind.WRITE:
+            assert call.value is not None
+            client.put(call.key, call.value)
+            self.history.done(call)
+        else:
+            swap = client.compare_and_swap(call.key, call.expected, call.value)
+            known[call.key] = call.value if swap.swapped else swap.previous
+            if swap.swapped:
+                self.history.done(call)
+            else:
+                self.history.found_other(call, swap.previous)
+
+    def _run_plain(self, name: str, chance: random.Random) -> None:
+        with Calls(self.cluster.pd_address) as calls:
+            client = PlainClient(calls, self.cluster, self.history, name)
+            known: dict[bytes, bytes | None] = {}
+            for roll in self._rolls(chance):
                 if roll < 0.35:
                     worked = client.put(self._register(chance), self._new_value())
                 elif roll < 0.6:
                     worked = client.get(self._register(chance))
                 elif roll < 0.62:
-                    worked = client.delete(swapped)
+                    worked = client.delete(self._swapped(chance))
                 else:
-                    worked = client.swap(swapped, known, self._new_value())
+                    worked = client.swap(self._swapped(chance), known, self._new_value())
                 if not worked:
                     self._stop.wait(PAUSE_AFTER_ERROR_S)
 
     def _run_pinned(self, name: str, chance: random.Random) -> None:
         number = int(name.rsplit("-", 1)[1])
         with Calls(self.cluster.pd_address) as calls:
-            client = _PlainClient(calls, self.cluster, self.history, name, pinned_to=number)
+            client = PlainClient(calls, self.cluster, self.history, name, pinned_to=number)
             for _ in self._rolls(chance):
                 if not client.get(self._register(chance)):
                     self._stop.wait(PAUSE_AFTER_ERROR_S)
@@ -137,106 +170,8 @@ class Load:
         letter, number = chance.choice(REGION_LETTERS), chance.randrange(REGISTERS_PER_REGION)
         return f"{letter}-{number}-{self.generation}".encode()
 
+    def _swapped(self, chance: random.Random) -> bytes:
+        return f"{chance.choice(REGION_LETTERS)}-swapped-{self.generation}".encode()
+
     def _new_value(self) -> bytes:
         return b"%d " % next(self._values) + bytes(self.padding_bytes)
-
-
-class _PlainClient:
-    """Each operation is one call, never repeated; True if it was answered.
-
-    ``pinned_to``: asks this store only, as a replica.
-    """
-
-    def __init__(self, calls: Calls, cluster: Cluster, history: History, name: str, pinned_to: int = 0) -> None:
-        self._calls = calls
-        self._cluster = cluster
-        self._history = history
-        self._name = name
-        self._pinned_to = pinned_to
-        self._regions: list[RegionView] = []
-        self._leaders: dict[int, int] = {}
-        """Store ids by region, as other stores told."""
-
-    def get(self, key: bytes) -> bool:
-        """Read."""
-        call = self._history.begin(Kind.READ, key, self._name)
-        answer = self._ask(call, "RawGet")
-        if answer is not None:
-            self._history.done(call, None if answer.not_found else answer.value)
-        return answer is not None
-
-    def put(self, key: bytes, value: bytes) -> bool:
-        """Write."""
-        call = self._history.begin(Kind.WRITE, key, self._name, value)
-        return self._write(call, "RawPut", value=value)
-
-    def delete(self, key: bytes) -> bool:
-        """Remove."""
-        return self._write(self._history.begin(Kind.WRITE, key, self._name), "RawDelete")
-
-    def swap(self, key: bytes, known: dict[bytes, bytes | None], value: bytes) -> bool:
-        """Compare-and-swap from the value that ``known`` has of the key, and note there what the key holds now."""
-        expected = known.get(key)
-        call = self._history.begin(Kind.SWAP, key, self._name, value, expected)
-        fields = {"value": value, "previous_value": expected or b"", "previous_not_exist": expected is None}
-        answer = self._ask(call, "RawCompareAndSwap", **fields)
-        if answer is None:
-            return False
-        if answer.succeed:
-            self._history.done(call)
-            known[key] = value
-        else:
-            found = None if answer.previous_not_exist else answer.previous_value
-            self._history.found_other(call, found)
-            known[key] = found
-        return True
-
-    def _write(self, call: Call, name: str, **fields: Any) -> bool:
-        answer = self._ask(call, name, **fields)
-        if answer is not None:
-            self._history.done(call)
-        return answer is not None
-
-    def _ask(self, call: Call, name: str, **fields: Any) -> Any:
-        """The answer; None if there was none or a refusal, with which the call is marked."""
-        region = self._region(call.key)
-        if region is None:
-            self._history.refused(call)
-            return None
-        store_id = self._store_id(region)
-        try:
-            context = context_for(region, store_id, replica_read=bool(self._pinned_to))
-        except StopIteration:
-            self._regions, self._leaders = [], {}
-            self._history.refused(call)
-            return None
-        address = next(store.ports.address for store in self._cluster.stores if store.store_id == context.peer.store_id)
-        try:
-            answer = self._calls.store(address, name, CALL_DEADLINE_S, context=context, key=call.key, **fields)
-        except grpc.RpcError:
-            self._regions, self._leaders = [], {}
-            return None
-        if answer.HasField("region_error"):
-            self._learn(call, region, answer.region_error)
-            return None
-        return answer if not answer.error else None
-
-    def _region(self, key: bytes) -> RegionView | None:
-        if not self._regions:
-            try:
-                self._regions = self._calls.regions()
-            except ProbeFailed:
-                return None
-        return next((region for region in self._regions if region.contains(key)), None)
-
-    def _store_id(self, region: RegionView) -> int:
-        if self._pinned_to:
-            return self._cluster.store(self._pinned_to).store_id
-        return self._leaders.get(region.id, 0) or region.leader_store_id or region.meta.peers[0].store_id
-
-    def _learn(self, call: Call, region: RegionView, error: errorpb_pb2.Error) -> None:
-        if not error.HasField("undetermined_result"):
-            self._history.refused(call)
-        self._regions, self._leaders = [], {}
-        if error.not_leader.leader.store_id:
-            self._leaders[region.id] = error.not_leader.leader.store_id

@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 Capture = pytest.CaptureFixture[str]
 NAMES = [fault.name for fault in FAULTS]
-SMOKE = [[fault for fault in FAULTS if not fault.on_disks], [fault for fault in FAULTS if fault.on_disks]]
+QUICK = [fault for fault in FAULTS if fault.in_smoke]
+SMOKE = [[fault for fault in QUICK if not fault.on_disks], [fault for fault in QUICK if fault.on_disks]]
 
 
 @pytest.mark.parametrize("faults", SMOKE, ids=["processes and links", "disks"])
