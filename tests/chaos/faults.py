@@ -111,7 +111,7 @@ def partition(arena: Arena) -> None:
 
 def two_at_once(arena: Arena) -> None:
     """Something else happens, to any store, while one is partitioned."""
-    other = arena.chance.choice([kill, cut_power, stop_and_continue, fail_syncs])
+    other = arena.chance.choice([kill, cut_power, stop_and_continue])
     arena.notes[f"{other.__name__} while partitioned"] += 1
     with _partitioned(arena):
         other(arena)
@@ -143,7 +143,7 @@ FAULTS = [
     Fault("full disk", fill_disk, disks.NEEDS, on_disks=True),
     Fault("slow syncs", slow_syncs, syncs.NEEDS),
     Fault("failing syncs", fail_syncs, (*syncs.NEEDS, *disks.NEEDS), on_disks=True),
-    Fault("two at once", two_at_once, (*syncs.NEEDS, *disks.NEEDS), on_disks=True, on_links=True, in_smoke=False),
+    Fault("two at once", two_at_once, disks.NEEDS, on_disks=True, on_links=True, in_smoke=False),
 ]
 
 
