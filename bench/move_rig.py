@@ -175,8 +175,8 @@ class MoveRig:
 
     # ------------------------------------------------ data
 
-    def fill(self, size_bytes: int, value_bytes: int, prefixes: Sequence[bytes] = (b"",)) -> None:
-        """Write rows of ``value_bytes`` behind each prefix in turn until all together hold ``size_bytes``."""
+    def fill(self, size_bytes: int, value_bytes: int, prefixes: Sequence[bytes] = (b"",)) -> int:
+        """Write rows of ``value_bytes`` behind each prefix in turn until all together hold ``size_bytes``; how many."""
         rng = Random(1)
         row_bytes = value_bytes + 16
         count = size_bytes // len(prefixes) // row_bytes
@@ -185,6 +185,7 @@ class MoveRig:
                 for first in range(0, count, max(BATCH_BYTES // row_bytes, 1)):
                     numbers = range(first, min(first + max(BATCH_BYTES // row_bytes, 1), count))
                     client.batch_put({prefix + b"row-%09d" % number: rng.randbytes(value_bytes) for number in numbers})
+        return count * len(prefixes)
 
     # ------------------------------------------------ logs and memory
 

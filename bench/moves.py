@@ -201,7 +201,7 @@ def giant(regions: int = 10, mib: int = 1024, data_dir: str | None = None) -> No
     """See the module."""
     prefixes = [b"%02d/" % number for number in range(regions)]
     with MoveRig(3, [prefix.decode() for prefix in prefixes[1:]], data_dir) as rig:
-        rig.fill(mib * MIB, 1024, prefixes)
+        rows = rig.fill(mib * MIB, 1024, prefixes)
         leaving = rig.local.stores[0]
         rig.pd.post("/schedulers", {"name": "evict-leader-scheduler", "store_id": leaving.store_id})
         rig.set(**{"region-schedule-limit": 0})
@@ -215,7 +215,7 @@ def giant(regions: int = 10, mib: int = 1024, data_dir: str | None = None) -> No
         rig.add_store()
         pause(STILL_SECONDS)
         terms_before = _terms(rig)
-        began = time.monotonic()
+        wall_s, began = time.time(), time.monotonic()
         with rig.memory() as memory:
             rig.pd.delete(f"/store/{leaving.store_id}")
             await_true(
@@ -227,6 +227,10 @@ def giant(regions: int = 10, mib: int = 1024, data_dir: str | None = None) -> No
         print(f"{mib} MiB in {regions} regions leave a store for a new one: {took_s:.1f} s, {mib / took_s:.0f} MiB/s")
         for name, (before, peak) in memory.items():
             print(f"  {name}: {before / MIB:.0f} MiB resident before, {(peak - before) / MIB:+.0f} MiB at the peak")
+        installed = sum(
+            int(line.fields["keys"]) for _, line in rig.log_lines(wall_s) if line.event == "snapshot is installed"
+        )
+        print(f"  rows installed: {installed:,} of {rows:,}")
         print(f"  elections, by the terms of all regions: {changes}")
 
 

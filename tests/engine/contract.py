@@ -425,6 +425,19 @@ class EngineContract:
         with pytest.raises(EngineClosed):
             reader.take(CF_WRITE, 1)
 
+    def test_range_readers_keep_to_their_bounds_whatever_else_is_read_and_written(self, engine):
+        put_all(engine, {b"%04d" % i: b"v" * 90 for i in range(2000)})
+        for low in range(0, 1900, 20):
+            reader = engine.range_reader(b"%04d" % low, b"%04d" % (low + 75))
+            scan = engine.scan(CF_DEFAULT, b"%04d" % low, b"%04d" % (low + 75))
+            others = [engine.scan(CF_DEFAULT, bytes([i]) * 4, bytes([i + 1]) * 4) for i in range(40)]
+            put_all(engine, {bytes([i]) * 4: b"x" for i in range(1, 40)}, CF_LOCK)
+            found = [key for _ in range(3) for key, _ in reader.take(CF_DEFAULT, 30)]
+            assert found == [b"%04d" % i for i in range(low, low + 75)]
+            assert [key for key, _ in scan] == found
+            assert [list(other) for other in others] == [[]] * 40
+            reader.close()
+
     def test_a_range_reader_of_a_closed_engine_leaves_the_directory_free(self, engine, make):
         put_all(engine, ROWS)
         reader = engine.range_reader(b"", None)

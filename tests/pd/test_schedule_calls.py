@@ -338,3 +338,16 @@ def test_why_a_region_waits_for_a_silent_store() -> None:
         "Region 1 waits: its replica on store 3 is not heard; it is replaced once the store has been silent for 1800 s."
     )
     assert "it is disconnected: no heartbeat for 60 s" in driver.ask(Why(store_id=StoreId(3)))
+
+
+def test_why_a_region_keeps_its_replica_on_a_dead_store_until_its_leader_tells() -> None:
+    driver = settled()
+    driver.now_ms = 1_801_000
+    for store_id in (1, 2, 4):
+        driver.ask(ReportStore(StoreStats(StoreId(store_id))))
+    expected = (
+        "Region 1 waits: store 3 is down, and its replica there is replaced as soon as the region's leader on store 1 "
+        "reports it as down, which takes max-peer-down-duration."
+    )
+    assert driver.ask(Why(region_id=ONE)) == expected
+    assert driver.ask(Why(store_id=StoreId(3))).endswith(expected)

@@ -8,6 +8,8 @@ What the library does that this file works around (rocksdict 0.3.29):
   is pinned to the moment of its creation. So our snapshot makes one per family and its scans share them.
 - A write batch is spent once written. Our batch makes a new one.
 - A range with start > end poisons the database for every later write. Our batch drops empty ranges.
+- An upper bound lives in its `ReadOptions`, and an iterator does not keep them: once they are gone it ends anywhere.
+  So whoever holds an iterator with a bound holds its options, and lets go of them last.
 - `next()` on an iterator that is not valid crashes the process.
 - Column family handles, iterators and snapshots keep the database and its LOCK alive after `close()`; they
   even keep answering. So everything handed out is tracked and let go first.
@@ -20,7 +22,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, Self
 from weakref import WeakSet
@@ -35,13 +36,13 @@ from flaredb.engine.base import (
     KEY_SIZE_BYTES_MAX,
     STATS_KEYS,
     EngineClosed,
-    EngineCorrupted,
     EngineFailed,
     WriteBatch,
 )
 from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
 from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
 from flaredb.engine.rocks_options import RocksOptions
+from flaredb.engine.rocks_range import RocksRangeReader
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 
 _ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
@@ -118,11 +119,12 @@ class _ByName(dict[str, Any]):
 class _LiveScan:
     """One scan: what is left of its range, and the iterator where `close` can find it and let it go."""
 
-    __slots__ = ("__weakref__", "_end", "_keys_only", "_seeks", "_shared", "_start", "iterator", "reverse")
+    __slots__ = ("__weakref__", "_bounds", "_end", "_keys_only", "_seeks", "_shared", "_start", "iterator", "reverse")
 
     def __init__(
-        self, iterator: Any, start: bytes, end: bytes | None, reverse: bool, keys_only: bool, shared: bool
+        self, iterator: Any, bounds: Any, start: bytes, end: bytes | None, reverse: bool, keys_only: bool, shared: bool
     ) -> None:
+        self._bounds = bounds  # of the iterator, which does not keep them alive itself
         self.iterator: Any | None = iterator
         self._shared = shared  # other scans move the iterator too: seek before every chunk
         self._seeks = True
@@ -209,10 +211,10 @@ class _Reader:
         keys_only: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
         self._check_usable()
-        iterator = self._iterator(cf, end)
+        iterator, bounds = self._iterator(cf, end)
         if end is not None and start >= end:
             return iter(())
-        live = _LiveScan(iterator, start, end, reverse, keys_only, self._SHARED_ITERATORS)
+        live = _LiveScan(iterator, bounds, start, end, reverse, keys_only, self._SHARED_ITERATORS)
         if limit is not None and limit <= _CHUNK_ROWS:
             return iter(self._take(live, limit))
         self._scans.add(live)
@@ -237,8 +239,8 @@ class _Reader:
         except Exception as error:
             raise_read_error(self.path, error)
 
-    def _iterator(self, cf: str, end: bytes | None) -> Any:
-        """An iterator of the reader's moment, which may be bounded above by `end`."""
+    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:
+        """An iterator of the reader's moment, which may be bounded above by `end`, and what must outlive it."""
         raise NotImplementedError
 
     def _drop_scans(self) -> None:
@@ -296,56 +298,8 @@ class RocksSnapshot(_Reader):
             raise EngineClosed(f"{self.path}: the snapshot is closed")
         self._engine._check_usable()
 
-    def _iterator(self, cf: str, end: bytes | None) -> Any:  # noqa: ARG002
-        return self._iterators[cf]
-
-
-class RocksRangeReader:
-    """A `RangeReader` over the library's own iterators of rows, which cost half as much per row as raw ones.
-
-    They end silently at a corrupt block, so the raw iterator, pinned to the same moment, says whether the end is one.
-    """
-
-    __slots__ = ("__weakref__", "_engine", "_next_keys", "_raw", "_rows", "path")
-
-    def __init__(self, engine: RocksEngine, families: _ByName, start: bytes, end: bytes | None) -> None:
-        self.path = engine.path
-        self._engine: RocksEngine | None = engine
-        self._next_keys = dict.fromkeys(families, start)
-        self._rows = _ByName((cf, family.items(from_key=start, read_opt=_once(end))) for cf, family in families.items())
-        self._raw = _ByName((cf, family.iter(_once(end))) for cf, family in families.items())
-
-    def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
-        self._check_usable()
-        rows = list(islice(self._rows[cf], count))
-        if rows:
-            self._next_keys[cf] = rows[-1][0] + b"\0"
-        if len(rows) < count:
-            self._confirm_end(cf)
-        return rows
-
-    def _confirm_end(self, cf: str) -> None:
-        """Errors: EngineCorrupted if a row follows, or if that cannot be read."""
-        raw = self._raw[cf]
-        try:
-            raw.seek(self._next_keys[cf])
-            if raw.valid():
-                raise EngineCorrupted(f"{self.path}: a read of {cf} ended before the row {raw.key()!r}")
-            raw.status()
-        except EngineCorrupted:
-            raise
-        except Exception as error:
-            raise_read_error(self.path, error)
-
-    def close(self) -> None:
-        self._engine = None
-        self._rows = _ByName()
-        self._raw = _ByName()
-
-    def _check_usable(self) -> None:
-        if self._engine is None:
-            raise EngineClosed(f"{self.path}: the reader is closed")
-        self._engine._check_usable()
+    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:  # noqa: ARG002
+        return self._iterators[cf], None
 
 
 def _once(end: bytes | None) -> Any:
@@ -461,7 +415,10 @@ class RocksEngine(_Reader):
 
     def range_reader(self, start: bytes, end: bytes | None) -> RocksRangeReader:
         self._check_usable()
-        reader = RocksRangeReader(self, self._sources, start, end)
+        options, families = _once(end), self._sources
+        rows = {cf: family.items(from_key=start, read_opt=options) for cf, family in families.items()}
+        raw = {cf: family.iter(options) for cf, family in families.items()}
+        reader = RocksRangeReader(self.path, self._check_usable, start, rows, raw, options)
         self._snapshots.add(reader)
         return reader
 
@@ -516,11 +473,11 @@ class RocksEngine(_Reader):
             if problem and not failed_before:
                 raise EngineFailed(f"{self.path}: closed, but the last flush failed: {problem}")
 
-    def _iterator(self, cf: str, end: bytes | None) -> Any:
+    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:
         bounds = rd.ReadOptions()
         if end is not None:
             bounds.set_iterate_upper_bound(end)
-        return self._sources[cf].iter(bounds)
+        return self._sources[cf].iter(bounds), bounds
 
     def _family_sum(self, name: str) -> int:
         return sum(_property(family, name) for family in self._sources.values())

@@ -90,6 +90,13 @@ class Explainer:
         stores = ", ".join(str(store_id) for store_id in sorted(peer.store_id for peer in record.region.peers))
         lead = f"store {record.leader.store_id} leads" if record.leader else "nobody is known to lead"
         text = f"{name} is as it should be: replicas on stores {stores}, {lead}."
+        told = {down.peer.store_id for down in record.down_peers}
+        untold = [peer.store_id for peer in record.region.peers if self._view.is_down(peer.store_id)]
+        if record.leader and untold and not told.issuperset(untold):
+            return (
+                f"{name} waits: store {untold[0]} is down, and its replica there is replaced as soon as the region's "
+                f"leader on store {record.leader.store_id} reports it as down, which takes max-peer-down-duration."
+            )
         weak = sorted(
             {peer.store_id for peer in record.pending_peers} | {down.peer.store_id for down in record.down_peers}
         )
