@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flaredb.model.ids import PeerId, StoreId
+from flaredb.model.orders import ChangePeers, PeerChange
 from flaredb.model.region import Peer, PeerRole
 from flaredb.raft import (
     MessageType,
@@ -118,3 +119,18 @@ def test_a_later_replica_takes_the_place_of_one_that_was_removed_unheard() -> No
     made.await_caught_up(1, later)
     assert node.store.peers[R1].meta.id == later.id
     assert made.rows(gone.store_id) == made.rows(4)
+
+
+def test_an_empty_replica_outlives_what_pd_knew_before_it_was_added() -> None:
+    """PD hears of a change from the leader's heartbeat, which may come after the new replica has long waited."""
+    made = cluster(leader_missing_ms=300)
+    old = made.newest(1)
+    made.carry = lambda node, effect: None
+    made.newest = lambda region_id: old
+    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
+    node = made.nodes[StoreId(4)]
+    made.run_until(lambda: R1 in node.store.peers)
+    made.drop = lambda envelope: envelope.to_store == 4
+    made.run_until(lambda: node.checked)
+    made.run_for(100)
+    assert R1 in node.store.peers

@@ -103,6 +103,7 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
         _contradict(store, envelope, reason)
         return
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
+    peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
     try:
         peer.node.step(envelope.message)
@@ -179,9 +180,7 @@ def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:
 def on_region_checked(store: StoreState, checked: RegionChecked) -> None:
     """PD knows a later membership without the replica here: it was removed and never heard of it (traps C4)."""
     peer, region = store.peers.get(checked.region_id), checked.region
-    if peer is None or region is None or region.epoch.conf_ver <= peer.region.epoch.conf_ver:
-        return
-    if region.peer(peer.meta.id) is None:
+    if peer is not None and region is not None and peer.was_removed_by(region):
         destroy(store, peer, "PD says that it was removed")
 
 

@@ -95,6 +95,7 @@ class Peer:
         "fill",
         "grown_bytes",
         "has_pending",
+        "heard_conf_ver",
         "held_to",
         "incoming",
         "is_destroyed",
@@ -142,6 +143,8 @@ class Peer:
         """Where to answer: members, and whoever wrote although it is none that is known here."""
         self.leader_id = 0
         """As of the last Ready handled; 0 while unknown."""
+        self.heard_conf_ver = 0
+        """Highest conf_ver of those who wrote to this replica: at that epoch they took it for a member."""
         self.asked_pd_ms = 0
         """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
@@ -185,6 +188,14 @@ class Peer:
     def is_initialised(self) -> bool:
         """False for an empty replica: no range, no members, no data."""
         return bool(self.region.peers)
+
+    def was_removed_by(self, region: Region) -> bool:
+        """True if the region, as somebody else knows it, is later than anything known here, and without this replica.
+
+        An empty replica knows no epoch of its own, but who wrote to it did: what is older than that proves nothing.
+        """
+        known = max(self.region.epoch.conf_ver, self.heard_conf_ver)
+        return region.epoch.conf_ver > known and region.peer(self.meta.id) is None
 
     @property
     def is_leader(self) -> bool:
