@@ -137,6 +137,16 @@ class FakePd:
             else:
                 response.regions.append(route_to_pb(RegionRoute(region, region.peers[0])))
 
+    def GetRegion(self, request: Any, response: Any) -> Any:
+        for region in self.regions:
+            if region.contains(request.region_key):
+                fill_region_response(response, RegionRoute(region, region.peers[0]))
+
+    def GetPrevRegion(self, request: Any, response: Any) -> Any:
+        for region in self.regions:
+            if region.end_key and region.end_key <= request.region_key:
+                fill_region_response(response, RegionRoute(region, region.peers[0]))
+
     def GetRegionByID(self, request: Any, response: Any) -> Any:
         for region in self.regions:
             if region.id == request.region_id:

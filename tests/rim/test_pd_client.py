@@ -342,3 +342,18 @@ async def test_orders_come_back_on_the_heartbeat_stream(
     assert client.heartbeats.orders == 4
     reasons = [vars(record)["fields"]["reason"] for record in caplog.records if "does not carry out" in record.message]
     assert reasons == ["merge", "9 is not a valid SplitPolicy"]
+
+
+async def test_regions_by_key_and_below_a_key(pd: FakePd, client: PdClient) -> None:
+    pd.regions = [region(3, b"", b"m"), region(5, b"m", b"")]
+
+    async def found(key: bytes) -> tuple[int, int]:
+        at, below = await client.get_region(key), await client.get_region_below(key)
+        assert at is not None
+        assert below is not None
+        return at.region.id, below.region.id
+
+    assert [await found(key) for key in (b"a", b"m", b"m\x00")] == [(3, 3), (5, 3), (5, 5)]
+    pd.regions = pd.regions[1:]
+    assert await client.get_region(b"a") is None
+    assert await client.get_region_below(b"a") is None

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "flaredb"
 GENERATED = PACKAGE / "wire" / "pb"
-CORES = ("model", "raft", "store", "pd")
+CORES = ("model", "raft", "store", "pd", "client")
 
 
 def written(*folders: str) -> list[Path]:

@@ -57,3 +57,8 @@ def test_files_named_in_code_quotes_exist(document: Path) -> None:
     named = set(re.findall(r"`([a-z_][\w./-]*/[\w.-]+\.(?:py|proto|md|sh|toml|txt))`", text))
     roots = (ROOT, ROOT / "src" / "flaredb", document.parent)
     assert not [path for path in sorted(named) if not any((root / path).exists() for root in roots)]
+
+
+@pytest.mark.parametrize("document", _documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_merge_is_left_unfinished(document: Path) -> None:
+    assert not re.search(r"^(<{7}|>{7})( |$)", document.read_text(encoding="utf-8"), re.MULTILINE)

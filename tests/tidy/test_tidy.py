@@ -30,7 +30,7 @@ NOT_IN_CORES = {
 }
 LOGS = PACKAGE / "server" / "logs.py"
 LOG_EVENT = PACKAGE / "rpc" / "log_event.py"
-DOCUMENTED = ("model", "raft", "store", "pd")
+DOCUMENTED = ("model", "raft", "store", "pd", "client")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from flaredb.cli.probe import RegionView
 
 READY_DEADLINE_S = 30.0
-# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). A silent replica is reported
-# within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
+# Quick elections: the official Python client gives up after about 1.5 s (wire facts 3.4). Leaders report a silent
+# replica within seconds, so that max-store-down-time of PD alone says when a dead store is replaced.
 QUICK_STORE: dict[str, Any] = {
     "raftstore": {
         "raft-base-tick-interval": "50ms",
@@ -30,8 +30,11 @@ QUICK_STORE: dict[str, Any] = {
         "max-peer-down-duration": "5s",
         "pd-heartbeat-tick-interval": "5s",
         "pd-store-heartbeat-tick-interval": "1s",
+        "abnormal-leader-missing-duration": "5s",
     }
 }
+# A store that is gone is replaced while one watches.
+QUICK_PD: dict[str, Any] = {"schedule": {"max-store-down-time": "10s"}}
 
 
 @dataclass(slots=True)
@@ -48,9 +51,17 @@ class LocalCluster:
     """The processes of a cluster. They end with ``processes``, whose owner closes it."""
 
     def __init__(
-        self, directory: Path, plan: ClusterPlan, processes: Processes, store_tables: Mapping[str, Any] | None = None
+        self,
+        directory: Path,
+        plan: ClusterPlan,
+        processes: Processes,
+        store_tables: Mapping[str, Any] | None = None,
+        peer_address_of: Callable[[StorePorts], str] | None = None,
     ) -> None:
-        """``store_tables``: configuration of every store, over the quick elections that such a cluster has."""
+        """``store_tables``: configuration of every store, over the quick elections that such a cluster has.
+        ``peer_address_of``: host:port by which other stores reach one; None: as it listens.
+        """
+        self._peer_address_of = peer_address_of
         self.plan = plan
         self.directory = directory
         self._processes = processes
@@ -84,6 +95,8 @@ class LocalCluster:
     def _make_store(self, ports: StorePorts) -> StoreProcess:
         number = len(self.stores) + 1
         tables = merge(self._common_tables, self._store_tables(number, ports))
+        if self._peer_address_of is not None:
+            tables = merge(tables, {"server": {"advertise-peer-addr": self._peer_address_of(ports)}})
         config = self._write(f"store-{number}.toml", tables)
         child = self._processes.add_flaredb(f"store-{number}", ["server", "--config", str(config)])
         store = StoreProcess(number, ports, child)
@@ -132,7 +145,7 @@ class LocalCluster:
         return next(store for store in self.stores if store.store_id == store_id)
 
     def _pd_tables(self) -> dict[str, Any]:
-        return {
+        return QUICK_PD | {
             "data-dir": str(self.directory / "pd"),
             "client-urls": f"http://{self.plan.pd_address}",
             "replication": {"max-replicas": self.plan.replicas},

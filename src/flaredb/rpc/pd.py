@@ -231,6 +231,19 @@ class PdClient:
         """Tell PD the results of a split: at least two, ascending, adjoining."""
         await self._call("ReportBatchSplit", regions=[region_to_pb(region) for region in regions])
 
+    async def get_region(self, key: bytes) -> RegionRoute | None:
+        """The region that holds ``key`` as PD knows it; None: it knows none."""
+        response = await self._call("GetRegion", region_key=key)
+        return route_from_pb(response) if response.HasField("region") else None
+
+    async def get_region_below(self, key: bytes) -> RegionRoute | None:
+        """The region that holds the keys just below ``key``; None: PD knows none."""
+        found = await self.get_region(key)
+        if found is None or found.region.start_key != key:
+            return found
+        response = await self._call("GetPrevRegion", region_key=key)
+        return route_from_pb(response) if response.HasField("region") else None
+
     async def get_region_by_id(self, region_id: RegionId) -> RegionRoute | None:
         """The region as PD knows it; None: it knows no such region."""
         response = await self._call("GetRegionByID", region_id=region_id)

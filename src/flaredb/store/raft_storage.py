@@ -34,7 +34,8 @@ class RaftStorage:
     """Implements raft.Storage.
 
     Invariants: entries (truncated_index, last_index] exist; ``_cache`` holds the youngest of them without a gap,
-    ``_cache[i].index == _cache_first + i``; apply_state.applied_index <= last_index.
+    ``_cache[i].index == _cache_first + i``, and all that the engine does not have yet; apply_state.applied_index <=
+    last_index.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class RaftStorage:
             if index != expected:
                 raise StateCorrupted(f"region {region_id}: log entry {expected} is missing, {index} follows")
             self._remember(decode_log_entry(index, value))
+            self.written()
             expected += 1
         return expected - 1
 
@@ -90,11 +92,19 @@ class RaftStorage:
         size_bytes = entry_size_bytes(entry)
         self.log_size_bytes += size_bytes
         self._cache_bytes += size_bytes
-        if self._cache_bytes > self._cache_bytes_max:
-            self._shrink_cache()
 
-    def _shrink_cache(self) -> None:
-        """Forget the older half in one go; at least the youngest entry stays."""
+    @property
+    def cached_bytes(self) -> int:
+        """What the cached entries take."""
+        return self._cache_bytes
+
+    def written(self) -> None:
+        """The engine has everything appended so far: the cache may forget it.
+
+        The older half goes in one go, if there is more than the cache may hold; at least the youngest entry stays.
+        """
+        if self._cache_bytes <= self._cache_bytes_max:
+            return
         cache, size, count = self._cache, self._cache_bytes, 0
         while size > self._cache_bytes_max // 2 and count < len(cache) - 1:
             size -= entry_size_bytes(cache[count])
@@ -232,6 +242,8 @@ def _load_states(engine: Engine, region: Region) -> tuple[ApplyState, HardState]
     if apply_data is None or hard_data is None:
         raise StateCorrupted(f"region {region.id} has no Raft state on disk")
     apply_state, hard_state = decode_apply_state(apply_data), decode_hard_state(hard_data)
+    if not 0 <= apply_state.truncated_index <= apply_state.applied_index or min(hard_state.term, hard_state.vote) < 0:
+        raise StateCorrupted(f"region {region.id} has a Raft state on disk that cannot be: {apply_state}, {hard_state}")
     hard_state.commit = max(hard_state.commit, apply_state.applied_index)
     return apply_state, hard_state
 

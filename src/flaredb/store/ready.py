@@ -12,7 +12,7 @@ Source: Raft section 5, dissertation section 10.2.1 (writing to the leader's dis
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flaredb.engine.base import Engine, WriteBatch
@@ -35,7 +35,16 @@ OnSoftState = Callable[[Peer], None]
 class ReadyStep:
     """Handles the Readys of one step. ``sequence`` names the sync that will make its batch durable."""
 
-    __slots__ = ("_apply_bytes_max", "_batch", "_on_soft_state", "_outbox", "applier", "must_sync", "sequence")
+    __slots__ = (
+        "_apply_bytes_max",
+        "_batch",
+        "_engine",
+        "_on_soft_state",
+        "_outbox",
+        "applier",
+        "must_sync",
+        "sequence",
+    )
 
     def __init__(
         self,
@@ -49,6 +58,7 @@ class ReadyStep:
         may_be_born: Callable[[RegionId], bool],
     ) -> None:
         self._apply_bytes_max = config.apply_size_bytes_max
+        self._engine = engine
         self._batch = batch
         self._outbox = outbox
         self.applier = Applier(engine, batch, answer, may_be_born)
@@ -56,6 +66,13 @@ class ReadyStep:
         self.sequence = sequence
         self.must_sync = False
         """True once something staged needs a sync before it may be promised."""
+
+    def write(self, peers: Iterable[Peer]) -> None:
+        """Write the batch: what ``peers``, those handled, have staged. Errors: EngineFailed."""
+        if len(self._batch):
+            self._engine.write(self._batch)
+            for peer in peers:
+                peer.storage.written()
 
     def handle(self, peer: Peer) -> bool:
         """Handle what the peer's node has ready. True if more is waiting for the next step."""

@@ -416,8 +416,7 @@ class Store(StoreState):
                 self.touched.add(region_id)
             if peer.unsynced:
                 self.awaiting_sync.add(region_id)
-        if len(batch):
-            self.engine.write(batch)
+        step.write(self.peers[region_id] for region_id in self._handled)
         self.reserved.clear()
         for outcome in step.applier.outcomes:
             finish(self, outcome)
