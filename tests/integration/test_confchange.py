@@ -342,11 +342,15 @@ def move_under_a_kill(cluster: Cluster, orders: Orders, region_id: int, rng: Ran
 
 
 def finish_move(cluster: Cluster, orders: Orders, region_id: int, moved: int, to: int) -> None:
-    """PD forgets its operators when it is killed: whatever it left half done is finished by order."""
+    """PD forgets its operators when it is killed: whatever it left half done is finished by order.
+
+    A PD that has just started shows what it last saved, until the leader reports: only what the stores say too counts.
+    """
 
     def is_settled() -> bool:
         roles = insist(lambda: orders.stores_of(region_id))
-        if insist(lambda: orders.pd.get("/operators")):
+        known = insist(lambda: orders.region(region_id)).meta.region_epoch.conf_ver
+        if known != newest_conf_ver(cluster, region_id) or insist(lambda: orders.pd.get("/operators")):
             return False
         if set(roles.values()) == {0} and len(roles) == 3:
             return True
@@ -355,6 +359,15 @@ def finish_move(cluster: Cluster, orders: Orders, region_id: int, moved: int, to
         return False
 
     cluster.wait_for(is_settled, 2 * MOVE_DEADLINE_S)
+
+
+def newest_conf_ver(cluster: Cluster, region_id: int) -> int:
+    """Of all replicas that answer."""
+    views = [
+        insist(lambda: status_json(store.ports.status_address, f"/region/{region_id}"))  # noqa: B023
+        for store in cluster.stores
+    ]
+    return max(view["epoch"]["conf_ver"] for view in views if view)
 
 
 class Writer:
