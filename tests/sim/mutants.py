@@ -96,15 +96,20 @@ def _with_snapshots(faults: Callable[[SimOptions], SimOptions]) -> Callable[[Sim
         store = replace(
             options.store, log_count_max=8, log_gc_interval_ms=200, snapshot_retry_ms=10, fill_slice_bytes=1
         )
-        return replace(faults(options), store=store, snapshot_chunk_us=100)
+        return replace(faults(options), store=store, snapshot_chunk_us=100, step_delay_us=2_000)
 
     return shape
 
 
 STALE_LEADERS = _busy(_with_faults(partition_ms=800, pause_ms=800))
 SLOW_FOLLOWERS = _busy(_on_slow_disks(_with_faults(partition_ms=3_000)))
-SPLITS = _busy(_on_slow_disks(_with_faults(split_ms=300, order_ms=2_000)), hot_keys=20)
+SPLITS = _busy(
+    _on_slow_disks(_with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4
+)
 SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
+INSTALLS = _busy(
+    _with_snapshots(_with_faults(crash_ms=700, aimed_crash_ms=700, order_ms=300)), cold_keys=100, hot_share=0.2
+)
 
 
 # ------------------------------------------------ what is promised before it is durable
@@ -385,7 +390,7 @@ MUTANTS = (
     Mutant("a follower's read that is not confirmed", _follower_reads_without_leader, 10, "", SLOW_FOLLOWERS),
     Mutant("a read before the leader's own commit", _read_before_own_commit, 40, "", STALE_LEADERS, is_slow=True),
     Mutant("a read before its index is applied", _read_before_apply, 20, "linearizable", SLOW_FOLLOWERS),
-    Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 60, "", SPLITS, is_slow=True),
+    Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 40, "", SPLITS, is_slow=True),
     Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
     Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),
     Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", _with_faults(pd_crash_ms=2_000)),
@@ -398,6 +403,6 @@ MUTANTS = (
     Mutant("a snapshot over a neighbour", _snapshot_over_neighbour, 20, "region", EVERYTHING),
     Mutant("a snapshot beside old rows", _snapshot_range_not_wiped, 20, "", SNAPSHOTS),
     Mutant("a destroyed replica whose rows stay", _destroyed_range_not_wiped, 10, "", EVERYTHING),
-    Mutant("an install that is not resumed", _install_not_resumed, 40, "", SNAPSHOTS, is_slow=True),
+    Mutant("an install that is not resumed", _install_not_resumed, 40, "", INSTALLS, is_slow=True),
     Mutant("messages for a replica that is gone", _wrong_replica_takes_messages, 20, "", EVERYTHING),
 )

@@ -19,6 +19,9 @@ from flaredb.wire.pb import kvrpcpb_pb2, metapb_pb2, pdpb_pb2
 from flaredb.wire.services import PD_METHODS, TIKV_METHODS, Method
 
 CALL_TIMEOUT_S = 2.0
+CHECKSUM_TIMEOUT_S = 30.0
+"""A store reads a whole region for a checksum, some MiB a second on a busy machine."""
+
 PROBE_KEY_SUFFIX = b"\x00flaredb.probe"
 """Appended to a region's start key: the key that is written and deleted to see whether the region takes writes."""
 
@@ -142,7 +145,8 @@ class Probe:
         )
         bounds = kvrpcpb_pb2.KeyRange(start_key=region.meta.start_key, end_key=region.meta.end_key)
         request = kvrpcpb_pb2.RawChecksumRequest(context=context, ranges=[bounds])
-        answer = self._call(self.store_address(store_id), TIKV_METHODS["RawChecksum"], request)
+        address = self.store_address(store_id)
+        answer = self._call(address, TIKV_METHODS["RawChecksum"], request, CHECKSUM_TIMEOUT_S)
         if answer.HasField("region_error") or answer.error:
             reason = answer.error or answer.region_error.message or "a region error"
             raise ProbeFailed(f"region {region.id} gives no checksum on store {store_id}: {reason}")
@@ -166,14 +170,14 @@ class Probe:
             self._cluster_id = members.header.cluster_id
         return pdpb_pb2.RequestHeader(cluster_id=self._cluster_id)
 
-    def _call(self, address: str, method: Method, request: Any) -> Any:
+    def _call(self, address: str, method: Method, request: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         call = self._channel(address).unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
         try:
-            return call(request, timeout=CALL_TIMEOUT_S)
+            return call(request, timeout=timeout_s)
         except grpc.RpcError as error:
             raise ProbeFailed(
                 f"{address} does not answer {method.name}: {error.code().name} {error.details()}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import repeat
 from random import Random
 from types import TracebackType
 from typing import Literal, Self
@@ -23,6 +23,7 @@ from flaredb.engine.base import (
     EngineFailed,
     WriteBatch,
 )
+from flaredb.engine.memory_bulk import MemoryLoad, MemoryRangeReader
 
 Keep = Literal["synced", "prefix", "all"]
 """What a crash keeps of the unsynced batches: none, a random prefix, or all (a killed process: the operating
@@ -169,27 +170,6 @@ class MemoryBatch:
         self._size_bytes += len(key) + len(value or b"") + _OPERATION_OVERHEAD_BYTES
 
 
-class MemoryLoad:
-    """A `BulkLoad` that is one batch, written and synced at the end."""
-
-    __slots__ = ("_batch", "_engine")
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        self._engine = engine
-        self._batch = MemoryBatch()
-
-    def add(self, cf: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        for key, value in rows:
-            self._batch.put(cf, key, value)
-
-    def finish(self) -> None:
-        self._engine.write(self._batch)
-        self._engine.sync()
-
-    def abandon(self) -> None:
-        self._batch.clear()
-
-
 class _TableReader:
     """Reads over a set of tables; shared by the engine and its snapshots."""
 
@@ -258,25 +238,6 @@ class MemorySnapshot(_TableReader):
         if self._closed:
             raise EngineClosed("the snapshot is closed")
         self._engine._check_usable()
-
-
-class MemoryRangeReader:
-    """A `RangeReader` over a snapshot."""
-
-    __slots__ = ("_rows", "_snapshot")
-
-    def __init__(self, snapshot: MemorySnapshot, start: bytes, end: bytes | None) -> None:
-        self._snapshot = snapshot
-        self._rows = {cf: snapshot.scan(cf, start, end) for cf in ALL_CFS}
-
-    def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
-        self._snapshot._check_usable()
-        if cf not in self._rows:
-            raise ValueError(f"unknown column family {cf!r}; there are {', '.join(ALL_CFS)}")
-        return list(islice(self._rows[cf], count))
-
-    def close(self) -> None:
-        self._snapshot.close()
 
 
 class MemoryEngine(_TableReader):

@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, Self
 from weakref import WeakSet
@@ -37,13 +36,13 @@ from flaredb.engine.base import (
     KEY_SIZE_BYTES_MAX,
     STATS_KEYS,
     EngineClosed,
-    EngineCorrupted,
     EngineFailed,
     WriteBatch,
 )
 from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
 from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
 from flaredb.engine.rocks_options import RocksOptions
+from flaredb.engine.rocks_range import RocksRangeReader
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 
 _ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
@@ -303,56 +302,6 @@ class RocksSnapshot(_Reader):
         return self._iterators[cf], None
 
 
-class RocksRangeReader:
-    """A `RangeReader` over the library's own iterators of rows, which cost half as much per row as raw ones.
-
-    They end silently at a corrupt block, so the raw iterator, pinned to the same moment, says whether the end is one.
-    """
-
-    __slots__ = ("__weakref__", "_engine", "_next_keys", "_options", "_raw", "_rows", "path")
-
-    def __init__(self, engine: RocksEngine, families: _ByName, start: bytes, end: bytes | None) -> None:
-        self.path = engine.path
-        self._engine: RocksEngine | None = engine
-        self._next_keys = dict.fromkeys(families, start)
-        self._options = options = _once(end)
-        self._rows = _ByName((cf, family.items(from_key=start, read_opt=options)) for cf, family in families.items())
-        self._raw = _ByName((cf, family.iter(options)) for cf, family in families.items())
-
-    def take(self, cf: str, count: int) -> list[tuple[bytes, bytes]]:
-        self._check_usable()
-        rows = list(islice(self._rows[cf], count))
-        if rows:
-            self._next_keys[cf] = rows[-1][0] + b"\0"
-        if len(rows) < count:
-            self._confirm_end(cf)
-        return rows
-
-    def _confirm_end(self, cf: str) -> None:
-        """Errors: EngineCorrupted if a row follows, or if that cannot be read."""
-        raw = self._raw[cf]
-        try:
-            raw.seek(self._next_keys[cf])
-            if raw.valid():
-                raise EngineCorrupted(f"{self.path}: a read of {cf} ended before the row {raw.key()!r}")
-            raw.status()
-        except EngineCorrupted:
-            raise
-        except Exception as error:
-            raise_read_error(self.path, error)
-
-    def close(self) -> None:
-        self._engine = None
-        self._rows = _ByName()
-        self._raw = _ByName()
-        self._options = None
-
-    def _check_usable(self) -> None:
-        if self._engine is None:
-            raise EngineClosed(f"{self.path}: the reader is closed")
-        self._engine._check_usable()
-
-
 def _once(end: bytes | None) -> Any:
     """Options of a read that nobody repeats: it leaves the block cache to others."""
     options = rd.ReadOptions()
@@ -466,7 +415,10 @@ class RocksEngine(_Reader):
 
     def range_reader(self, start: bytes, end: bytes | None) -> RocksRangeReader:
         self._check_usable()
-        reader = RocksRangeReader(self, self._sources, start, end)
+        options, families = _once(end), self._sources
+        rows = {cf: family.items(from_key=start, read_opt=options) for cf, family in families.items()}
+        raw = {cf: family.iter(options) for cf, family in families.items()}
+        reader = RocksRangeReader(self.path, self._check_usable, start, rows, raw, options)
         self._snapshots.add(reader)
         return reader
 

@@ -100,6 +100,8 @@ class Counters:
     region heartbeats not yet sent, set by Sources.measure."""
 
     # Gauges: Sources.measure sets them before each scrape.
+    messages_refused: int = 0
+    """Raft messages that no working store sends (store/sanity.py)."""
     region_count: int = 0
     leader_count: int = 0
     capacity_bytes: int = 0

@@ -320,6 +320,7 @@ class StoreNode:
         stats, counters = self._stats(), self.counters
         peers = self.loop.store.peers.values()
         counters.region_count = len(peers)
+        counters.messages_refused = self.loop.store.messages_refused
         counters.leader_count = sum(peer.is_leader for peer in peers)
         counters.capacity_bytes = stats.capacity_bytes
         counters.available_bytes = stats.available_bytes

@@ -62,6 +62,7 @@ def _traffic(counters: Counters) -> list[Metric]:
     return [
         ("tikv_raftstore_raft_sent_message_total", "counter", "Raft messages to other stores", sent),
         plain("tikv_server_raft_message_recv_total", "counter", "Raft messages received", peers.messages_received),
+        plain("flaredb_raft_messages_refused_total", "counter", "Raft messages refused", counters.messages_refused),
         ("tikv_server_report_failure_msg_total", "counter", "Losses of messages to a store", unreached),
         counter(
             "flaredb_peer_link_bytes_total",

@@ -1,7 +1,8 @@
 """Messages of other stores: whose they are, whether they are of this time, and what they bring to life or end.
 
-Order of decisions for one envelope: a tombstone notice; a replica of a later or an earlier life of its region on this
-store; a sender that was removed and does not know; an empty replica to be made; then Raft.
+Order of decisions for one envelope: what no replica would send (sanity.py); a tombstone notice; a replica of a later or
+an earlier life of its region on this store; a sender that was removed and does not know; an empty replica to be made;
+what cannot be true here (sanity.py); then Raft.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
+from flaredb.store.sanity import contradiction, malformed, malformed_snapshot
 from flaredb.store.state import StoreState
+from flaredb.wire.records import StateCorrupted
 from flaredb.wire.states import decode_region
 
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
@@ -25,9 +28,20 @@ def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
     if envelope.is_tombstone:
         _take_tombstone(store, envelope)
         return
+    reason = malformed(envelope)
+    if reason is not None:
+        _refuse(store, envelope, reason)
+        return
     peer = _receiver(store, envelope)
     if peer is not None:
         _step(store, peer, envelope)
+
+
+def _refuse(store: StoreState, envelope: RaftEnvelope, reason: str, level: str = "DEBUG") -> None:
+    store.messages_refused += 1
+    store.note(
+        "raft message refused", level=level, region_id=envelope.region_id, peer_id=envelope.from_peer, error=reason
+    )
 
 
 def collect(store: StoreState, peer: Peer) -> None:
@@ -76,12 +90,16 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
 
 
 def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
+    reason = contradiction(peer.node.raft, envelope.message)
+    if reason is not None:
+        _refuse(store, envelope, reason, level="ERROR")
+        return
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
     try:
         peer.node.step(envelope.message)
     except RaftError as error:
-        store.note("raft message refused", level="DEBUG", region_id=peer.region.id, error=str(error))
+        _refuse(store, envelope, str(error))
     collect(store, peer)
 
 
@@ -167,7 +185,13 @@ def snapshot_refusal(store: StoreState, envelope: RaftEnvelope) -> str | None:
     snapshot = envelope.message.snapshot
     if snapshot is None:
         return "the message holds no snapshot"
-    region = decode_region(snapshot.data)
+    try:
+        region = decode_region(snapshot.data)
+    except StateCorrupted as error:
+        return f"the snapshot's region cannot be read: {error}"
+    wrong = malformed_snapshot(envelope, region)
+    if wrong is not None:
+        return wrong
     member = region.peer(envelope.to_peer)
     if region.id != envelope.region_id or member is None or member.store_id != store.store_id:
         return f"the snapshot of region {region.id} is not for this store"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import msgspec
 
@@ -46,6 +46,11 @@ class RaftEnvelope:
     """No Raft message: the receiver is no member at the sender's newer epoch, and must destroy itself."""
 
 
+NUMBER_MAX = 2**63 - 1
+"""Ids, terms, indexes and epochs between stores are 0 to this; what is greater comes from no working store."""
+
+_COUNT = msgspec.Meta(ge=0, le=NUMBER_MAX)
+
 if TYPE_CHECKING:
     _BeatBase = RaftEnvelope
 else:
@@ -61,19 +66,19 @@ class Beat(_BeatBase):
     asked for, its receiver may take it without.
     """
 
-    region_id: RegionId
-    from_peer: PeerId
-    from_store: StoreId
-    to_peer: PeerId
-    to_store: StoreId
-    conf_ver: int
-    version: int
+    region_id: Annotated[RegionId, _COUNT]
+    from_peer: Annotated[PeerId, _COUNT]
+    from_store: Annotated[StoreId, _COUNT]
+    to_peer: Annotated[PeerId, _COUNT]
+    to_store: Annotated[StoreId, _COUNT]
+    conf_ver: Annotated[int, _COUNT]
+    version: Annotated[int, _COUNT]
     is_answer: bool
-    term: int
-    index: int
+    term: Annotated[int, _COUNT]
+    index: Annotated[int, _COUNT]
     """As Message.index: the leader's tick count where leases are in use."""
 
-    commit: int
+    commit: Annotated[int, _COUNT]
 
     if TYPE_CHECKING:
 

@@ -242,6 +242,8 @@ def _load_states(engine: Engine, region: Region) -> tuple[ApplyState, HardState]
     if apply_data is None or hard_data is None:
         raise StateCorrupted(f"region {region.id} has no Raft state on disk")
     apply_state, hard_state = decode_apply_state(apply_data), decode_hard_state(hard_data)
+    if not 0 <= apply_state.truncated_index <= apply_state.applied_index or min(hard_state.term, hard_state.vote) < 0:
+        raise StateCorrupted(f"region {region.id} has a Raft state on disk that cannot be: {apply_state}, {hard_state}")
     hard_state.commit = max(hard_state.commit, apply_state.applied_index)
     return apply_state, hard_state
 

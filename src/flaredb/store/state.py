@@ -64,6 +64,8 @@ class StoreState:
         self.outbox = Outbox(self.desk)
         self.reserved: dict[RegionId, Region] = {}
         """Regions whose snapshots Raft has taken in this step; from the next step on the region map has them."""
+        self.messages_refused = 0
+        """Messages of other stores that no working store sends, or that contradict what is known here."""
         self.waiting_requests = 0
         self.waiting_write_bytes = 0
         self.unstarted: list[Request] = []

@@ -17,11 +17,11 @@ changes its meaning: a new form takes a new number.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from flaredb.model.commands import Operation
+from flaredb.model.commands import COMPARE_AND_SWAP, DATA_CFS, DELETE, DELETE_RANGE, PUT, Operation
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange
 from flaredb.model.region import Peer, RegionEpoch
@@ -29,11 +29,61 @@ from flaredb.model.region import Peer, RegionEpoch
 WRITE = 1
 COMPACT_LOG = 2
 SPLIT = 3
-_KINDS = (WRITE, COMPACT_LOG, SPLIT)
 
 WRITE_OVERHEAD_BYTES_MAX = 32
 """What a payload adds to a single operation's own bytes, at most; entry limits allow for it."""
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+_Cf = Annotated[int, msgspec.Meta(ge=0, lt=len(DATA_CFS))]
+
+
+class _Array(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A tuple whose first item tells what it is; only ever made to see whether it can be."""
+
+
+class _Put(_Array, tag=PUT):
+    cf: _Cf
+    key: bytes
+    value: bytes
+
+
+class _Delete(_Array, tag=DELETE):
+    cf: _Cf
+    key: bytes
+
+
+class _DeleteRange(_Array, tag=DELETE_RANGE):
+    cf: _Cf
+    start: bytes
+    end: bytes
+
+
+class _CompareAndSwap(_Array, tag=COMPARE_AND_SWAP):
+    cf: _Cf
+    key: bytes
+    expected: bytes | None
+    value: bytes | None
+
+
+class _Write(_Array, tag=WRITE):
+    version: _Count
+    operations: list[_Put | _Delete | _DeleteRange | _CompareAndSwap]
+
+
+class _CompactLog(_Array, tag=COMPACT_LOG):
+    index: _Count
+
+
+class _Split(_Array, tag=SPLIT):
+    version: _Count
+    conf_ver: _Count
+    right_derive: bool
+    pieces: list[tuple[bytes, _Id, list[_Id]]]
+
+
+_check = msgspec.msgpack.Decoder(_Write | _CompactLog | _Split).decode
+_decode_change = msgspec.msgpack.Decoder(tuple[_Count, _Count, list[tuple[int, _Id, _Id]]]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -102,23 +152,32 @@ def encode_change_peers(epoch: RegionEpoch, change: ChangePeers) -> bytes:
 def decode_change_peers(context: bytes) -> tuple[RegionEpoch, ChangePeers]:
     """What :func:`encode_change_peers` was given. Errors: EntryCorrupted."""
     try:
-        version, conf_ver, changes = _decode(context)
+        version, conf_ver, changes = _decode_change(context)
         return RegionEpoch(version=version, conf_ver=conf_ver), ChangePeers(
             tuple(
                 PeerChange(ChangeKind(kind), Peer(PeerId(peer_id), StoreId(store_id)))
                 for kind, peer_id, store_id in changes
             )
         )
-    except (msgspec.DecodeError, ValueError, TypeError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise EntryCorrupted(f"membership change does not decode: {error}") from error
+
+
+def check_payload(data: bytes) -> None:
+    """Raise EntryCorrupted unless the payload has the shape of one of the kinds, down to every operation.
+
+    A tenth of a microsecond per operation, because the objects are made and dropped by compiled code.
+    """
+    try:
+        _check(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise EntryCorrupted(
+            f"log entry of {len(data)} bytes does not decode: {error}; was it written by a newer version?"
+        ) from error
 
 
 def decode_entry(data: bytes) -> list[Any]:
     """The payload as a list whose first item is its kind. Errors: EntryCorrupted."""
-    try:
-        payload = _decode(data)
-    except msgspec.DecodeError as error:
-        raise EntryCorrupted(f"log entry of {len(data)} bytes does not decode: {error}") from error
-    if not isinstance(payload, list) or not payload or payload[0] not in _KINDS:
-        raise EntryCorrupted(f"log entry of {len(data)} bytes has an unknown kind; was it written by a newer version?")
+    check_payload(data)
+    payload: list[Any] = _decode(data)
     return payload

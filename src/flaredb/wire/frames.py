@@ -10,41 +10,43 @@ Arrays instead of maps and msgpack instead of protobuf because these bytes are m
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from flaredb.model.errors import FlareDBError
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.raft.types import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
-from flaredb.store.messages import Beat, RaftEnvelope
+from flaredb.store.messages import NUMBER_MAX, Beat, RaftEnvelope
 
 ENVELOPES_VERSION = 3
 """First byte of an envelope batch; a store refuses what it does not know."""
 
 _VERSION_BYTE = bytes([ENVELOPES_VERSION])
 
-_EntryTuple = tuple[EntryType, int, int, bytes, bytes]
-_ConfStateTuple = tuple[list[int], list[int], list[int], list[int], bool]
-_SnapshotTuple = tuple[bytes, _ConfStateTuple, int, int]
-_TailTuple = tuple[_SnapshotTuple | None, bool, int, bytes, int, int]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+_Ids = list[_Count]
+_EntryTuple = tuple[EntryType, _Count, _Count, bytes, bytes]
+_ConfStateTuple = tuple[_Ids, _Ids, _Ids, _Ids, bool]
+_SnapshotTuple = tuple[bytes, _ConfStateTuple, _Count, _Count]
+_TailTuple = tuple[_SnapshotTuple | None, bool, _Count, bytes, _Count, int]
 _LifeTuple = tuple[tuple[bytes, bytes] | None, bool]
 _EnvelopeTuple = tuple[
-    int,  # region_id
-    int,  # from_peer
-    int,  # from_store
-    int,  # to_peer
-    int,  # to_store
-    int,  # conf_ver
-    int,  # version
+    _Count,  # region_id
+    _Count,  # from_peer
+    _Count,  # from_store
+    _Count,  # to_peer
+    _Count,  # to_store
+    _Count,  # conf_ver
+    _Count,  # version
     MessageType,
-    int,  # to
-    int,  # from_
-    int,  # term
-    int,  # log_term
-    int,  # index
+    _Count,  # to
+    _Count,  # from_
+    _Count,  # term
+    _Count,  # log_term
+    _Count,  # index
     list[_EntryTuple],
-    int,  # commit
+    _Count,  # commit
     _TailTuple | None,
     _LifeTuple | None,
 ]

@@ -26,5 +26,5 @@ def load_record(data: bytes, kind: type[_T]) -> _T:
         raise StateCorrupted(f"{kind.__name__} record has version {data[:1]!r}, this build reads {RECORD_VERSION!r}")
     try:
         return msgspec.msgpack.decode(data[1:], type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateCorrupted(f"{kind.__name__} record does not decode: {error}") from error

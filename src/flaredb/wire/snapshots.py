@@ -6,8 +6,11 @@ stores chunks adds length and checksum; here they are only made and read.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from flaredb.model.commands import DATA_CFS
 from flaredb.model.limits import MIB
 from flaredb.wire.records import StateCorrupted
 
@@ -18,7 +21,9 @@ CHUNK_BYTES_MAX = 16 * MIB
 """No chunk is longer: one row of the largest key and value, on top of a chunk about to end, still fits."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[bytes, bytes]]])
+_decoder = msgspec.msgpack.Decoder(
+    tuple[Annotated[int, msgspec.Meta(ge=0, lt=len(DATA_CFS))], list[tuple[bytes, bytes]]]
+)
 
 Rows = list[tuple[bytes, bytes]]
 

@@ -23,6 +23,7 @@ from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.raft import (
+    CodecError,
     ConfChangeError,
     ConfChangeSingle,
     ConfChangeTransition,
@@ -38,7 +39,7 @@ from flaredb.raft import (
 from flaredb.store.bootstrap import write_region
 from flaredb.store.peer import Peer, Proposal
 from flaredb.store.roles import conf_state_of
-from flaredb.wire.entries import decode_change_peers, encode_change_peers
+from flaredb.wire.entries import EntryCorrupted, decode_change_peers, encode_change_peers
 
 BUSY_BACKOFF_MS = 100
 JOINT_ROLES = (PeerRole.INCOMING_VOTER, PeerRole.DEMOTING_VOTER)
@@ -202,8 +203,12 @@ def apply_change(peer: Peer, entry: Entry, batch: WriteBatch, request: Request |
 
     Post: the peer's region, and Raft's configuration, are the new ones; the peer may no longer be a member.
     """
-    assert entry.entry_type is EntryType.EntryConfChangeV2, "changes are proposed in the second form only"
-    change = decode_conf_change_v2(entry.data)
+    if entry.entry_type is not EntryType.EntryConfChangeV2:
+        raise EntryCorrupted("changes of members are written in the second form only")
+    try:
+        change = decode_conf_change_v2(entry.data)
+    except CodecError as error:
+        raise EntryCorrupted(f"membership change does not decode: {error}") from error
     epoch, wanted = decode_change_peers(change.context)
     before = peer.region
     if epoch.conf_ver != before.epoch.conf_ver:

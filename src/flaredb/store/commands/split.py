@@ -22,7 +22,14 @@ from typing import Any
 from flaredb.engine.base import WriteBatch
 from flaredb.model.cluster import SplitIds
 from flaredb.model.commands import Request, Split
-from flaredb.model.errors import InvalidSplitKeys, KeyNotInRegion, RaftEntryTooLarge, ServerIsBusy, StaleCommand
+from flaredb.model.errors import (
+    InvalidSplitKeys,
+    KeyNotInRegion,
+    RaftEntryTooLarge,
+    RegionError,
+    ServerIsBusy,
+    StaleCommand,
+)
 from flaredb.model.ids import INVALID_ID, PeerId, RegionId
 from flaredb.model.keys import format_key
 from flaredb.model.region import Region, RegionEpoch
@@ -165,7 +172,14 @@ def apply_split(
     before = peer.region
     if entry.epoch != before.epoch:
         return None
-    check_split_keys(before, [piece.split_key for piece in entry.pieces])
+    try:
+        check_split_keys(before, [piece.split_key for piece in entry.pieces])
+    except RegionError:
+        # Whoever proposes checks this; an entry that was never checked counts nowhere, on every replica alike.
+        return None
+    ids = [before.id, *(piece.region_id for piece in entry.pieces)]
+    if len(set(ids)) < len(ids) or any(len(piece.peer_ids) != len(before.peers) for piece in entry.pieces):
+        return None
     results = split_region(before, entry)
     unborn = frozenset(region.id for region in results[:-1] if not may_be_born(region.id))
     for region in results[:-1]:

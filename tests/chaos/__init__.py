@@ -1,0 +1,1 @@
+"""Real processes under real faults: docs/reliability.md."""
