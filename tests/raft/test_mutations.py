@@ -34,7 +34,9 @@ for seed in range({CLUSTER_SEEDS}):
 CHECK = """
 import sys, pytest, flaredb.raft
 assert flaredb.raft.__file__.startswith(sys.argv[1]), flaredb.raft.__file__
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[2:]]))
+# The copy has no plugin of pytest's; and it is imported before pytest could rewrite it, which pytest would say.
+quiet = ["-p", "no:flaredb", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *quiet, *sys.argv[2:]]))
 """
 
 

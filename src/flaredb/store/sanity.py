@@ -16,6 +16,7 @@ from flaredb.raft import (
     Message,
     MessageType,
     Raft,
+    StateRole,
     decode_conf_change_v2,
 )
 from flaredb.store.messages import RaftEnvelope
@@ -71,7 +72,8 @@ def contradiction(raft: Raft, message: Message) -> str | None:
     if kind is _HEARTBEAT:
         if message.commit > tail_index and message.term >= raft.term:
             return f"the leader takes entry {message.commit} for stored here, the log ends at {tail_index}"
-    elif kind is _APPEND_RESPONSE and message.term == raft.term:
+    elif kind is _APPEND_RESPONSE and message.term == raft.term and raft.state is StateRole.Leader:
+        # Only a leader: one that crashed may have lost entries of its term that others have, and hear of them late.
         if message.request_snapshot > tail_index or (not message.reject and message.index > tail_index):
             return f"a replica acknowledges what does not exist, the log ends at {tail_index}"
     return None
