@@ -35,6 +35,8 @@ class Disk:
         self.speed = speed
         self.engine = MemoryEngine(name)
         self.is_full = False
+        self.next_sync_fails = False
+        """The next sync that ends does so with an error, as long as this process lives."""
         self._life = 0
         self._wanted = 0
         self._is_busy = False
@@ -54,12 +56,19 @@ class Disk:
         """Writes of the next process work again."""
         self.is_full = False
 
+    def mend(self) -> None:
+        """No fault that has not shown yet will show."""
+        self.make_room()
+        self.next_sync_fails = False
+        self.speed = DiskSpeed()
+
     def crash(self, keep: Keep) -> tuple[int, int]:
         """Kill the process or take its power away. Returns (batches kept, batches lost) of those not synced."""
         old = self.engine
         unsynced = old.last_sequence - old.synced_sequence
         synced = old.synced_sequence
         self.engine = old.crash(self._rng, keep)
+        self.next_sync_fails = False
         self._life += 1
         self._is_busy = False
         self._wanted = 0
@@ -80,6 +89,8 @@ class Disk:
             if life != self._life:
                 return
             self._is_busy = False
+            if self.next_sync_fails:
+                self.engine.fail_next_sync()
             try:
                 self.engine.sync_through(written)
             except EngineError as error:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from flaredb.engine.memory import Keep
 from flaredb.model.commands import Split
 from flaredb.model.region import Region
-from flaredb.sim.disk import DiskSpeed
 from flaredb.sim.store_node import AIMS, Aim, StoreNode
 from flaredb.sim.world import MS, SECOND
 from flaredb.store.messages import SplitRequested
@@ -65,9 +64,8 @@ class Nemesis:
             node.aim = None
             node.pause(0)
             node.clock.set_rate(1.0)
-            node.disk.make_room()
-            node.disk.speed = DiskSpeed()
-        self.cluster.pd.disk.speed = DiskSpeed()
+            node.disk.mend()
+        self.cluster.pd.disk.mend()
         self.cluster.pd.pause(0)
         self.world.trace("net", "heal")
 
@@ -168,7 +166,7 @@ class Nemesis:
         node = self._victim()
         if node.is_up:
             self.world.trace(node.name, "bad sync")
-            node.disk.engine.fail_next_sync()
+            node.disk.next_sync_fails = True
 
     def _fill_disk(self) -> None:
         node = self._victim()
