@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flaredb.model.ids import PeerId, StoreId
-from flaredb.model.region import Peer, PeerRole
+from flaredb.model.orders import ChangePeers, PeerChange
+from flaredb.model.region import Peer, PeerRole, RegionEpoch
 from flaredb.raft import (
     MessageType,
 )
 from flaredb.store.messages import (
     RaftEnvelope,
     RaftReceived,
+    RegionChecked,
 )
 from tests.store.harness import Cluster
 from tests.store.move_rig import LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of
@@ -64,6 +68,25 @@ def test_a_peer_that_pd_does_not_know_stays() -> None:
     made.drop = lambda envelope: lonely.store_id in (envelope.from_store, envelope.to_store)
     made.run_for(3000)
     assert R1 in made.nodes[lonely.store_id].store.peers
+
+
+def test_an_empty_replica_outlives_news_of_members_that_is_older_than_it() -> None:
+    """It knows no members; PD may not have heard of it yet. Destroyed, it could never come back."""
+    made = cluster()
+    made.await_leader(1)
+    before = made.newest(1)
+    node = made.nodes[StoreId(4)]
+    made.drop = lambda envelope: envelope.message.msg_type is MessageType.MsgSnapshot
+    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
+    made.run_until(lambda: R1 in node.store.peers)
+    node.inbox.append(RegionChecked(R1, before))
+    made.round()
+    assert node.store.peers[R1].meta.id == NEW.id
+    removed = replace(before, epoch=RegionEpoch(version=1, conf_ver=made.newest(1).epoch.conf_ver + 1))
+    node.inbox.append(RegionChecked(R1, removed))
+    made.round()
+    made.drop = lambda envelope: True
+    assert R1 not in node.store.peers
 
 
 def with_range(sent: RaftEnvelope, start_key: bytes, end_key: bytes) -> RaftEnvelope:

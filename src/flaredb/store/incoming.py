@@ -94,6 +94,8 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     if reason is not None:
         _refuse(store, envelope, reason, level="ERROR")
         return
+    if not peer.is_initialised:
+        peer.addressed_conf_ver = max(peer.addressed_conf_ver, envelope.conf_ver)
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
     try:
@@ -164,14 +166,14 @@ def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:
     peer = store.peers.get(envelope.region_id)
     if peer is None or peer.meta.id != envelope.to_peer:
         return
-    if envelope.conf_ver > peer.region.epoch.conf_ver:
+    if envelope.conf_ver > peer.known_conf_ver:
         destroy(store, peer, f"store {envelope.from_store} says that it was removed")
 
 
 def on_region_checked(store: StoreState, checked: RegionChecked) -> None:
     """PD knows a later membership without the replica here: it was removed and never heard of it (traps C4)."""
     peer, region = store.peers.get(checked.region_id), checked.region
-    if peer is None or region is None or region.epoch.conf_ver <= peer.region.epoch.conf_ver:
+    if peer is None or region is None or region.epoch.conf_ver <= peer.known_conf_ver:
         return
     if region.peer(peer.meta.id) is None:
         destroy(store, peer, "PD says that it was removed")

@@ -87,6 +87,7 @@ class Peer:
     """
 
     __slots__ = (
+        "addressed_conf_ver",
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
@@ -179,12 +180,20 @@ class Peer:
         """Set from the first batch of a snapshot until its rows are whole."""
         self.held_to = 0
         """Entries up to here are committed but not applied, because of a fill; 0: none."""
+        self.addressed_conf_ver = 0
+        """Newest conf_ver of a message for this replica while it was empty: it was a member then, so what is known of
+        the region's members as of then or earlier says nothing against it."""
         self.is_destroyed = False
 
     @property
     def is_initialised(self) -> bool:
         """False for an empty replica: no range, no members, no data."""
         return bool(self.region.peers)
+
+    @property
+    def known_conf_ver(self) -> int:
+        """As of which it was a member: its region's, or an empty replica's guess."""
+        return max(self.region.epoch.conf_ver, self.addressed_conf_ver)
 
     @property
     def is_leader(self) -> bool:
