@@ -92,7 +92,20 @@ class History:
         for call in self.calls:
             if call.outcome is not Outcome.REFUSED:
                 by_key[call.key].append(call.as_operation())
-        return [f"{key!r}: {wrong}" for key, operations in sorted(by_key.items()) if (wrong := _check(operations))]
+        return [
+            f"{key!r}: {wrong}\n{self._story(key)}"
+            for key, operations in sorted(by_key.items())
+            if (wrong := _check(operations))
+        ]
+
+    def _story(self, key: bytes) -> str:
+        """Every call on the key, in the order of their beginnings."""
+        return "\n".join(
+            f"  {call.invoked}-{call.returned or '?'} {call.client} {call.kind.name} {(call.value or b'-')[:20]!r} "
+            f"{call.outcome.value}"
+            for call in self.calls
+            if call.key == key
+        )
 
     def summary(self) -> str:
         """One line for people."""

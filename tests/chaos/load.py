@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.integration.cluster import Cluster
 SPLIT_KEYS = ("g", "p")
 REGION_LETTERS = ("c", "k", "t")
 REGISTERS_PER_REGION = 2
+OFFICIAL_CLIENTS = ("official-0", "official-1")
 PAUSE_AFTER_ERROR_S = 0.1
 STOP_DEADLINE_S = 60.0
 
@@ -34,11 +36,13 @@ class Load:
         self.generation = 0
         self.padding_bytes = 0
         """Length of what is appended to every value: large values fill disks."""
+        self._given_up: Counter[str] = Counter()
+        """Keys that each official client left because it does not know what became of its last write."""
         self._stop = threading.Event()
         self._values = itertools.count(1)
         self._problems: list[BaseException] = []
         workers: list[tuple[str, Callable[[str, random.Random], None]]] = [
-            *((f"official-{number}", self._run_official) for number in range(2)),
+            *((name, self._run_official) for name in OFFICIAL_CLIENTS),
             ("own", self._run_own),
             *((f"plain-{number}", self._run_plain) for number in range(2)),
             *((f"reader-of-{store.number}", self._run_pinned) for store in cluster.stores),
@@ -85,22 +89,23 @@ class Load:
     def _run_official(self, name: str, chance: random.Random) -> None:
         with connected(self.cluster.pd_address) as client:
             while not self._stop.is_set():
-                key = self._register(chance)
                 if chance.random() < 0.5:
-                    value = self._new_value()
+                    key, value = self._official_key(name, chance), self._new_value()
                     call = self.history.begin(Kind.WRITE, key, name, value)
-                    self._end(call, client.put, key, value)
+                    self._given_up[name] += not self._end(call, client.put, key, value)
                 else:
+                    key = self._readable(chance)
                     self._end(self.history.begin(Kind.READ, key, name), client.get, key)
 
-    def _end(self, call: Call, ask: Callable[..., Any], *arguments: bytes) -> None:
+    def _end(self, call: Call, ask: Callable[..., Any], *arguments: bytes) -> bool:
         """Ask the official client. It does not say whether a write that failed may happen yet: unknown."""
         try:
             answer = ask(*arguments)
         except BaseException:  # its panics are BaseExceptions
             self._stop.wait(PAUSE_AFTER_ERROR_S)
-        else:
-            self.history.done(call, answer)
+            return False
+        self.history.done(call, answer)
+        return True
 
     def _run_own(self, name: str, chance: random.Random) -> None:
         with flaredb.connect(self.cluster.pd_address, timeout=CALL_DEADLINE_S) as client:
@@ -110,7 +115,7 @@ class Load:
                     key, value = self._register(chance), self._new_value()
                     call = self.history.begin(Kind.WRITE, key, name, value)
                 elif roll < 0.6:
-                    key = self._register(chance)
+                    key = self._readable(chance)
                     call = self.history.begin(Kind.READ, key, name)
                 else:
                     key, value = self._swapped(chance), self._new_value()
@@ -146,7 +151,7 @@ class Load:
                 if roll < 0.35:
                     worked = client.put(self._register(chance), self._new_value())
                 elif roll < 0.6:
-                    worked = client.get(self._register(chance))
+                    worked = client.get(self._readable(chance))
                 elif roll < 0.62:
                     worked = client.delete(self._swapped(chance))
                 else:
@@ -159,7 +164,7 @@ class Load:
         with Calls(self.cluster.pd_address) as calls:
             client = PlainClient(calls, self.cluster, self.history, name, pinned_to=number)
             for _ in self._rolls(chance):
-                if not client.get(self._register(chance)):
+                if not client.get(self._readable(chance)):
                     self._stop.wait(PAUSE_AFTER_ERROR_S)
 
     def _rolls(self, chance: random.Random) -> Iterator[float]:
@@ -169,6 +174,18 @@ class Load:
     def _register(self, chance: random.Random) -> bytes:
         letter, number = chance.choice(REGION_LETTERS), chance.randrange(REGISTERS_PER_REGION)
         return f"{letter}-{number}-{self.generation}".encode()
+
+    def _official_key(self, name: str, chance: random.Random) -> bytes:
+        """A key that only this official client writes: it repeats a put whose answer was lost, which undoes what
+        others have written since. Where nobody else writes, nobody can tell.
+        """
+        return f"{chance.choice(REGION_LETTERS)}-{name}-{self.generation}-{self._given_up[name]}".encode()
+
+    def _readable(self, chance: random.Random) -> bytes:
+        """Any key but those for compare-and-swap."""
+        if chance.random() < 0.5:
+            return self._register(chance)
+        return self._official_key(chance.choice(OFFICIAL_CLIENTS), chance)
 
     def _swapped(self, chance: random.Random) -> bytes:
         return f"{chance.choice(REGION_LETTERS)}-swapped-{self.generation}".encode()

@@ -185,6 +185,15 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         assert db._driver._under_way == 0
 
 
+async def test_closing_at_once_ends_calls_that_look_for_pd() -> None:
+    db = aio.connect(NOBODY)
+    calls = [asyncio.create_task(db.get(b"%d" % number)) for number in range(9)]
+    await asyncio.sleep(0)
+    await db.close()
+    outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 2)
+    assert {type(outcome) for outcome in outcomes} == {ClosedError}
+
+
 async def test_a_deadline_of_the_callers_own() -> None:
     async with aio.connect(NOBODY) as db:
         with pytest.raises(builtins.TimeoutError):

@@ -198,6 +198,17 @@ def test_by_default_a_write_of_unknown_fate_is_told_and_all_else_goes_on(cluster
     check_all_there(cluster, writers)
 
 
+def test_a_rolling_restart_shows_nothing_even_to_cautious_writers(cluster: Cluster) -> None:
+    options = flaredb.ClientOptions(endpoints=(cluster.address,), timeout_ms=15_000)
+    with Writers(cluster.address, options) as writers:
+        for number in cluster.stores:
+            writers.wait_for_progress()
+            cluster.restart(number)
+        writers.wait_for_progress()
+    assert not writers.errors
+    check_all_there(cluster, writers)
+
+
 @pytest.fixture
 def mended(shared_cluster: Cluster) -> Iterator[Cluster]:
     """The shared cluster, whole again afterwards."""

@@ -263,3 +263,24 @@ async def test_what_nobody_waits_for_is_not_sent() -> None:
         assert isinstance(await unwanted.outcome(), NotSent)
         assert isinstance(await swap.outcome(), NotSent)
         assert [request.command.operations for request in made.store.requests] == [[(PUT, 0, b"a", b"v")]]  # type: ignore[union-attr]
+
+
+async def test_a_link_that_is_closed_before_it_began_tells_its_calls() -> None:
+    async with rig() as made:
+        calls = [put(b"a"), Call(Write([(COMPARE_AND_SWAP, 0, b"c", None, b"v")], 2))]
+        made.send(*calls)
+        await made.links.close()
+        assert [type(await call.outcome()) for call in calls] == [NotSent, NotSent]
+
+
+async def test_a_call_beside_the_stream_is_told_when_the_link_closes() -> None:
+    async with rig() as made:
+        first = get(b"a")
+        made.send(first)
+        await first.outcome()
+        made.store.holds = True
+        swaps = [Call(Write([(COMPARE_AND_SWAP, 0, b"%d" % number, None, b"v")], 2)) for number in range(3)]
+        made.send(*swaps)
+        await asyncio.sleep(0)
+        await made.links.close()
+        assert {type(await call.outcome()) for call in swaps} <= {Lost, NotSent}

@@ -10,6 +10,7 @@ from flaredb.engine.memory import MemoryEngine
 from flaredb.model.ids import ClusterId, StoreId
 from flaredb.model.region import INITIAL_EPOCH
 from flaredb.server.service import KvService
+from flaredb.server.service_settings import KvServiceSettings
 from flaredb.store.invariants import check_store
 from flaredb.store.messages import AskSplit, Fatal, Input, RegionsListed, Reply, SplitIdsGranted, Sync, SyncDone
 from flaredb.store.store import Store
@@ -66,7 +67,8 @@ class KvTarget:
         self._is_stepping = False
         self._inbox: list[Input] = []
         self.store = Store(CONFIG, STORE_ID, self.engine, Random(seed), self.now_ms, MemorySnapshotFiles())
-        self.service = KvService(self.submit, CLUSTER_ID, STORE_ID, now_ms=lambda: self.now_ms)
+        settings = KvServiceSettings(empty_delay_ms_max=20)
+        self.service = KvService(self.submit, CLUSTER_ID, STORE_ID, settings, lambda: self.now_ms)
         self._handlers = {name: self.service._handler(method) for name, method in TIKV_METHODS.items()}
         regions = (
             region(1, b"", b"m", (1,)),

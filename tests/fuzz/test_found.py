@@ -7,18 +7,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from flaredb.engine.base import CF_RAFT
+from flaredb.engine.base import CF_META, CF_RAFT
 from flaredb.engine.memory import MemoryEngine
 from flaredb.model.ids import PeerId, RegionId, StoreId
-from flaredb.model.keys import apply_state_key
+from flaredb.model.keys import apply_state_key, region_state_key
 from flaredb.raft import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
+from flaredb.store.bootstrap import load_regions
 from flaredb.store.messages import Beat, RaftEnvelope, RaftReceived
 from flaredb.wire.entries import EntryCorrupted, decode_entry
 from flaredb.wire.frames import FrameError, decode_envelopes, encode_envelopes
 from flaredb.wire.pd_states import decode_cluster
-from flaredb.wire.records import StateCorrupted
+from flaredb.wire.records import StateCorrupted, dump_record
 from flaredb.wire.snapshots import decode_chunk
-from flaredb.wire.states import ApplyState, decode_install, encode_apply_state, encode_region
+from flaredb.wire.states import (
+    ApplyState,
+    decode_apply_state,
+    decode_install,
+    decode_region,
+    encode_apply_state,
+    encode_region,
+)
 from tests.fuzz.disk_target import DiskTarget
 from tests.fuzz.peer_target import STORE_ID, PeerTarget
 from tests.store.harness import region
@@ -135,6 +143,23 @@ def test_a_chunk_of_a_column_family_that_does_not_exist() -> None:
 def test_an_entry_of_no_known_shape(payload: Any) -> None:
     with pytest.raises(EntryCorrupted):
         decode_entry(msgspec.msgpack.encode(payload))
+
+
+def test_a_region_under_the_key_of_another() -> None:
+    engine = MemoryEngine()
+    batch = engine.batch()
+    batch.put(CF_META, region_state_key(RegionId(1)), encode_region(region(2, stores=(1,))))
+    engine.write(batch)
+    with pytest.raises(StateCorrupted, match="of another"):
+        load_regions(engine, StoreId(1))
+
+
+@pytest.mark.parametrize("number", [-1, -(2**63)])
+def test_a_negative_number_in_a_record(number: int) -> None:
+    with pytest.raises(StateCorrupted):
+        decode_region(dump_record((number, b"", b"", 1, 1, [])))
+    with pytest.raises(StateCorrupted):
+        decode_apply_state(dump_record((number, 5, 5)))
 
 
 def test_an_apply_state_that_contradicts_itself() -> None:

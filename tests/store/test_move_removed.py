@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flaredb.model.ids import PeerId, StoreId
 from flaredb.model.orders import ChangePeers, PeerChange
-from flaredb.model.region import Peer, PeerRole, RegionEpoch
+from flaredb.model.region import Peer, PeerRole
 from flaredb.raft import (
     MessageType,
 )
 from flaredb.store.messages import (
     RaftEnvelope,
     RaftReceived,
-    RegionChecked,
 )
 from tests.store.harness import Cluster
 from tests.store.move_rig import LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of
@@ -70,25 +67,6 @@ def test_a_peer_that_pd_does_not_know_stays() -> None:
     assert R1 in made.nodes[lonely.store_id].store.peers
 
 
-def test_an_empty_replica_outlives_news_of_members_that_is_older_than_it() -> None:
-    """It knows no members; PD may not have heard of it yet. Destroyed, it could never come back."""
-    made = cluster()
-    made.await_leader(1)
-    before = made.newest(1)
-    node = made.nodes[StoreId(4)]
-    made.drop = lambda envelope: envelope.message.msg_type is MessageType.MsgSnapshot
-    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
-    made.run_until(lambda: R1 in node.store.peers)
-    node.inbox.append(RegionChecked(R1, before))
-    made.round()
-    assert node.store.peers[R1].meta.id == NEW.id
-    removed = replace(before, epoch=RegionEpoch(version=1, conf_ver=made.newest(1).epoch.conf_ver + 1))
-    node.inbox.append(RegionChecked(R1, removed))
-    made.round()
-    made.drop = lambda envelope: True
-    assert R1 not in node.store.peers
-
-
 def with_range(sent: RaftEnvelope, start_key: bytes, end_key: bytes) -> RaftEnvelope:
     """The same message as one that may create its receiver."""
     return RaftEnvelope(
@@ -141,3 +119,18 @@ def test_a_later_replica_takes_the_place_of_one_that_was_removed_unheard() -> No
     made.await_caught_up(1, later)
     assert node.store.peers[R1].meta.id == later.id
     assert made.rows(gone.store_id) == made.rows(4)
+
+
+def test_an_empty_replica_outlives_what_pd_knew_before_it_was_added() -> None:
+    """PD hears of a change from the leader's heartbeat, which may come after the new replica has long waited."""
+    made = cluster(leader_missing_ms=300)
+    old = made.newest(1)
+    made.carry = lambda node, effect: None
+    made.newest = lambda region_id: old
+    made.order(1, ChangePeers((PeerChange(LEARNER, NEW),)))
+    node = made.nodes[StoreId(4)]
+    made.run_until(lambda: R1 in node.store.peers)
+    made.drop = lambda envelope: envelope.to_store == 4
+    made.run_until(lambda: node.checked)
+    made.run_for(100)
+    assert R1 in node.store.peers

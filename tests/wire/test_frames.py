@@ -14,7 +14,7 @@ from flaredb.raft.types import (
     Snapshot,
     SnapshotMetadata,
 )
-from flaredb.store.messages import Beat, RaftEnvelope
+from flaredb.store.messages import NUMBER_MAX, Beat, RaftEnvelope
 from flaredb.wire.frames import (
     ENVELOPES_VERSION,
     FrameError,
@@ -23,32 +23,33 @@ from flaredb.wire.frames import (
     encode_envelopes_after,
 )
 
-u64 = st.one_of(st.integers(0, 200), st.integers(0, 2**64 - 1))
+count = st.one_of(st.integers(0, 200), st.integers(0, NUMBER_MAX))
 i64 = st.integers(-(2**63), 2**63 - 1)
-ids = st.lists(u64, max_size=4)
+ids = st.lists(count, max_size=4)
 blobs = st.binary(max_size=40)
 conf_states = st.builds(ConfState, ids, ids, ids, ids, st.booleans())
-snapshots = st.builds(Snapshot, blobs, st.builds(SnapshotMetadata, conf_states, u64, u64))
-entries = st.builds(Entry, st.sampled_from(EntryType), u64, u64, blobs, blobs)
+snapshots = st.builds(Snapshot, blobs, st.builds(SnapshotMetadata, conf_states, count, count))
+entries = st.builds(Entry, st.sampled_from(EntryType), count, count, blobs, blobs)
 messages = st.builds(
     Message,
     msg_type=st.sampled_from(MessageType),
-    to=u64,
-    from_=u64,
-    term=u64,
-    log_term=u64,
-    index=u64,
+    to=count,
+    from_=count,
+    term=count,
+    log_term=count,
+    index=count,
     entries=st.lists(entries, max_size=3),
-    commit=u64,
+    commit=count,
     snapshot=st.none() | snapshots,
     reject=st.booleans(),
-    reject_hint=u64,
+    reject_hint=count,
     context=blobs,
-    request_snapshot=u64,
+    request_snapshot=count,
     priority=i64,
 )
 envelopes = st.builds(
-    RaftEnvelope, u64.map(RegionId), u64.map(PeerId), u64.map(StoreId), u64.map(PeerId), u64.map(StoreId), u64, u64,
+    RaftEnvelope, count.map(RegionId), count.map(PeerId), count.map(StoreId), count.map(PeerId), count.map(StoreId),
+    count, count,
     messages,
 )  # fmt: skip
 

@@ -42,7 +42,7 @@ class Lookups:
         self._core = core
         self._now_ms = now_ms
         self._waiting: deque[_Question] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _Question] = {}
 
     def ask(self, step: AskPd, told: Told) -> None:
         """Find the regions of ``step``; ``told`` is called later, at the latest when it is due."""
@@ -61,9 +61,11 @@ class Lookups:
 
     def close(self) -> None:
         """Stop asking; those who wait are told."""
-        for task in self._tasks:
+        closed = NotSent("the client was closed", Cause.PD_UNREACHABLE)
+        for task, question in list(self._tasks.items()):
             task.cancel()
-        self._tell_all(NotSent("the client was closed", Cause.PD_UNREACHABLE))
+            question.tell(closed)
+        self._tell_all(closed)
 
     def _begin(self) -> None:
         while self._waiting and len(self._tasks) < QUESTIONS_MAX:
@@ -71,11 +73,11 @@ class Lookups:
             if question.told is None:
                 continue
             task = asyncio.get_running_loop().create_task(self._look(question))
-            self._tasks.add(task)
+            self._tasks[task] = question
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._begin()
 
     async def _look(self, question: _Question) -> None:
@@ -91,9 +93,6 @@ class Lookups:
             question.tell(trouble)
             # They would have to wait for the same PD.
             self._tell_all(trouble)
-        except asyncio.CancelledError:
-            question.tell(NotSent("the client was closed", Cause.PD_UNREACHABLE))
-            raise
         else:
             self._core.learn(routes)
             question.tell(None)

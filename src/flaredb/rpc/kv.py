@@ -139,7 +139,7 @@ class KvLink:
         self._gather_until_s = 0.0
         self._has_stream = True
         self._news = asyncio.Event()
-        self._unary: set[asyncio.Task[None]] = set()
+        self._unary: dict[asyncio.Task[Any], KvCall] = {}
         self._address = ""
         self._has_ended = False
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -167,6 +167,9 @@ class KvLink:
         """End the link at once."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        if not self._has_ended:
+            # Cancelled before its first step, so nothing of it ran.
+            self._end("the client was closed")
 
     def _name(self) -> str:
         return f"store {self.store_id} at {self._address}" if self._address else f"store {self.store_id}"
@@ -335,23 +338,27 @@ class KvLink:
                 call.answered(NotSent("nobody waited for it any more"))
                 continue
             task = asyncio.get_running_loop().create_task(self._call_unary(channel, call))
-            self._unary.add(task)
+            self._unary[task] = call
             task.add_done_callback(self._unary_done)
 
-    def _unary_done(self, task: asyncio.Task[None]) -> None:
-        self._unary.discard(task)
+    def _unary_done(self, task: asyncio.Task[Any]) -> None:
+        # Here and not in the task: one that is cancelled before its first step never runs.
+        call = self._unary.pop(task)
+        if task.cancelled():
+            call.answered(Lost(f"the connection to {self._name()} was closed before the answer came"))
+        else:
+            call.answered(task.result())
         self._news.set()
 
-    async def _call_unary(self, channel: grpc.aio.Channel, call: KvCall) -> None:
-        outcome: Any = Lost(f"the connection to {self._name()} was closed before the answer came")
+    async def _call_unary(self, channel: grpc.aio.Channel, call: KvCall) -> Any:
+        timeout_s = max(0.001, (call.due_ms - self._links.now_ms()) / 1000)
         try:
-            timeout_s = max(0.001, (call.due_ms - self._links.now_ms()) / 1000)
             data = await channel.unary_unary(call.method.path)(call.request, timeout=timeout_s)
-            outcome = _decoded(call.method.decode, data)
         except grpc.aio.AioRpcError as error:
-            outcome = _outcome_of_status(error, call.method.name, self._name())
-        finally:
-            call.answered(outcome)
+            return _outcome_of_status(error, call.method.name, self._name())
+        except Exception as error:
+            return Lost(f"{self._name()}: {_text_of(error)}")
+        return _decoded(call.method.decode, data)
 
 
 def _take_late(queue: deque[KvCall], now_ms: int) -> list[KvCall]:

@@ -45,10 +45,9 @@ class BadRequest(Exception):
 
 async def read_json(request: web.Request) -> Any:
     """The body. Errors: BadRequest if it is not JSON."""
-    text = await request.text()
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(await request.text())
+    except (ValueError, LookupError, RecursionError) as error:  # text: an unknown charset; json: nested too deeply
         raise BadRequest(f"the body is not JSON: {error}") from error
 
 

@@ -18,6 +18,7 @@ from flaredb.sim.pd_link import PdLink
 from flaredb.sim.process import Process
 from flaredb.sim.snapshots import KeptSnapshots
 from flaredb.sim.world import Clock
+from flaredb.store.incoming import CONTRADICTION
 from flaredb.store.messages import (
     AskSplit,
     CheckRegion,
@@ -218,6 +219,7 @@ class StoreNode(Process):
         elif isinstance(effect, CheckRegion):
             self.link.check_region(effect.region_id)
         elif isinstance(effect, Note):
+            assert effect.event != CONTRADICTION, _fields(effect)
             self.world.trace(self.name, "note", f"{effect.event} {_fields(effect)}")
         elif isinstance(effect, SendSnapshot):
             self.cluster.snapshots.send(self, effect)

@@ -59,8 +59,12 @@ def is_bootstrapped(engine: Engine) -> bool:
 
 def load_regions(engine: Engine, store_id: StoreId) -> list[Region]:
     """The regions on disk, in id order. Errors: StateCorrupted, naming both, if two overlap or one has no peer here."""
-    rows = engine.scan(CF_META, REGION_STATES_START, REGION_STATES_END)
-    regions = [decode_region(value) for _, value in rows]
+    regions = []
+    for key, value in engine.scan(CF_META, REGION_STATES_START, REGION_STATES_END):
+        region = decode_region(value)
+        if key != region_state_key(region.id):
+            raise StateCorrupted(f"{engine.path}: region {region.id} is on disk under the key {key!r} of another")
+        regions.append(region)
     try:
         check_no_overlap(regions)
     except ConfigError as error:

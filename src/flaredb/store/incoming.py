@@ -18,6 +18,9 @@ from flaredb.store.state import StoreState
 from flaredb.wire.records import StateCorrupted
 from flaredb.wire.states import decode_region
 
+CONTRADICTION = "raft message contradicts what is stored here"
+"""A Note's event; the simulator, where nobody lies, takes it for a violation."""
+
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 
 
@@ -37,11 +40,16 @@ def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
         _step(store, peer, envelope)
 
 
-def _refuse(store: StoreState, envelope: RaftEnvelope, reason: str, level: str = "DEBUG") -> None:
+def _refuse(store: StoreState, envelope: RaftEnvelope, reason: str) -> None:
     store.messages_refused += 1
-    store.note(
-        "raft message refused", level=level, region_id=envelope.region_id, peer_id=envelope.from_peer, error=reason
-    )
+    store.note("raft message refused", level="DEBUG", region_id=envelope.region_id, error=reason)
+
+
+def _contradict(store: StoreState, envelope: RaftEnvelope, reason: str) -> None:
+    """Dropped as well, but loudly: one of the two stores has lost something that it promised to keep, or lies."""
+    store.messages_refused += 1
+    fields = {"region_id": envelope.region_id, "store_id": envelope.from_store, "reason": reason}
+    store.note(CONTRADICTION, level="ERROR", **fields)
 
 
 def collect(store: StoreState, peer: Peer) -> None:
@@ -92,11 +100,10 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
 def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     reason = contradiction(peer.node.raft, envelope.message)
     if reason is not None:
-        _refuse(store, envelope, reason, level="ERROR")
+        _contradict(store, envelope, reason)
         return
-    if not peer.is_initialised:
-        peer.addressed_conf_ver = max(peer.addressed_conf_ver, envelope.conf_ver)
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
+    peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
     try:
         peer.node.step(envelope.message)
@@ -166,16 +173,14 @@ def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:
     peer = store.peers.get(envelope.region_id)
     if peer is None or peer.meta.id != envelope.to_peer:
         return
-    if envelope.conf_ver > peer.known_conf_ver:
+    if envelope.conf_ver > peer.region.epoch.conf_ver:
         destroy(store, peer, f"store {envelope.from_store} says that it was removed")
 
 
 def on_region_checked(store: StoreState, checked: RegionChecked) -> None:
     """PD knows a later membership without the replica here: it was removed and never heard of it (traps C4)."""
     peer, region = store.peers.get(checked.region_id), checked.region
-    if peer is None or region is None or region.epoch.conf_ver <= peer.known_conf_ver:
-        return
-    if region.peer(peer.meta.id) is None:
+    if peer is not None and region is not None and peer.was_removed_by(region):
         destroy(store, peer, "PD says that it was removed")
 
 

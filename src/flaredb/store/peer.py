@@ -87,7 +87,6 @@ class Peer:
     """
 
     __slots__ = (
-        "addressed_conf_ver",
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
@@ -96,6 +95,7 @@ class Peer:
         "fill",
         "grown_bytes",
         "has_pending",
+        "heard_conf_ver",
         "held_to",
         "incoming",
         "is_destroyed",
@@ -143,6 +143,8 @@ class Peer:
         """Where to answer: members, and whoever wrote although it is none that is known here."""
         self.leader_id = 0
         """As of the last Ready handled; 0 while unknown."""
+        self.heard_conf_ver = 0
+        """Highest conf_ver of those who wrote to this replica: at that epoch they took it for a member."""
         self.asked_pd_ms = 0
         """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
@@ -180,9 +182,6 @@ class Peer:
         """Set from the first batch of a snapshot until its rows are whole."""
         self.held_to = 0
         """Entries up to here are committed but not applied, because of a fill; 0: none."""
-        self.addressed_conf_ver = 0
-        """Newest conf_ver of a message for this replica while it was empty: it was a member then, so what is known of
-        the region's members as of then or earlier says nothing against it."""
         self.is_destroyed = False
 
     @property
@@ -190,10 +189,13 @@ class Peer:
         """False for an empty replica: no range, no members, no data."""
         return bool(self.region.peers)
 
-    @property
-    def known_conf_ver(self) -> int:
-        """As of which it was a member: its region's, or an empty replica's guess."""
-        return max(self.region.epoch.conf_ver, self.addressed_conf_ver)
+    def was_removed_by(self, region: Region) -> bool:
+        """True if the region, as somebody else knows it, is later than anything known here, and without this replica.
+
+        An empty replica knows no epoch of its own, but who wrote to it did: what is older than that proves nothing.
+        """
+        known = max(self.region.epoch.conf_ver, self.heard_conf_ver)
+        return region.epoch.conf_ver > known and region.peer(self.meta.id) is None
 
     @property
     def is_leader(self) -> bool:

@@ -6,6 +6,7 @@ Records are MessagePack arrays behind one version byte, log entries a fixed head
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -14,12 +15,14 @@ from flaredb.model.region import Peer, PeerRole, Region, RegionEpoch
 from flaredb.raft import Entry, EntryType, HardState
 from flaredb.wire.records import StateCorrupted, dump_record, load_record
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
 
 class StoreIdent(msgspec.Struct, array_like=True, frozen=True):
     """Whose data this is."""
 
-    cluster_id: int
-    store_id: int
+    cluster_id: _Count
+    store_id: _Count
 
 
 class ApplyState(msgspec.Struct, array_like=True):
@@ -28,30 +31,30 @@ class ApplyState(msgspec.Struct, array_like=True):
     Invariant: truncated_index <= applied_index; log entries in (truncated_index, last] are on disk.
     """
 
-    applied_index: int
-    truncated_index: int
-    truncated_term: int
+    applied_index: _Count
+    truncated_index: _Count
+    truncated_term: _Count
 
 
 class _HardState(msgspec.Struct, array_like=True):
-    term: int
-    vote: int
-    commit: int
+    term: _Count
+    vote: _Count
+    commit: _Count
 
 
 class _Region(msgspec.Struct, array_like=True):
-    id: int
+    id: _Count
     start_key: bytes
     end_key: bytes
-    version: int
-    conf_ver: int
-    peers: list[tuple[int, int, int]]
+    version: _Count
+    conf_ver: _Count
+    peers: list[tuple[_Count, _Count, int]]
 
 
 class Tombstone(msgspec.Struct, array_like=True, frozen=True):
     """A replica that was removed from this store. No replica of the region with this id or a lower one comes back."""
 
-    peer_id: int
+    peer_id: _Count
     region: bytes
     """The region as it was when the replica went (encode_region); without peers if it was never told."""
 
