@@ -154,7 +154,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
         replicas=replicas,
         regions=regions,
         seconds=seconds,
-        store=_store(rng),
+        store=_store(rng, seed),
         pd=PdConfig(
             max_replicas=replicas,
             split_keys=split_keys(regions),
@@ -180,7 +180,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     )
 
 
-def _store(rng: Random) -> StoreConfig:
+def _store(rng: Random, seed: int) -> StoreConfig:
     election_ticks = rng.choice((5, 10, 10))
     split_bytes = rng.choice((0, 600, 1_500, 4_000))
     return StoreConfig(
@@ -203,7 +203,7 @@ def _store(rng: Random) -> StoreConfig:
         snapshots_sending_max=rng.choice((1, 3)),
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
-        bulk_load_bytes_min=rng.choice((0, 300, 1 << 20)),
+        bulk_load_bytes_min=(0, 300, 1 << 20)[seed % 3],
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),
         peer_down_ms=rng.choice((2_000, 10_000)),
