@@ -110,6 +110,7 @@ async def steps_at_once(*frames: int) -> list[int]:
     loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), 100, Histogram(), now_ms=lambda: 0)
     for count in frames:
         loop.submit(requests(count))
+    loop.start()
     for _ in range(3):
         await asyncio.sleep(0)
     stepped = list(store.steps)
