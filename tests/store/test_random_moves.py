@@ -8,8 +8,6 @@ regions tile the key space, and every acknowledged write is there.
 
 from __future__ import annotations
 
-import os
-import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -32,7 +30,7 @@ from flaredb.model.region import Peer, PeerRole, Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import CheckRegion, Effect, OrderReceived, SendSnapshot, SnapshotReceived, SnapshotSent
 from tests.store.harness import Cluster, Node, cut_chunks, put, region
-from tests.store.test_random_store import FaultyCluster, Workload
+from tests.store.test_random_store import FaultyCluster, Workload, run_for_long, run_seeds
 
 STORES = 5
 KEYS = (b"a", b"g", b"m", b"t", b"z")
@@ -256,12 +254,7 @@ def _rows(node: Node, found: Region) -> list[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("first", range(0, 80, 10))
 def test_random_moves(first: int) -> None:
-    outcomes: Counter[str] = Counter()
-    for seed in range(first, first + 10):
-        try:
-            outcomes += run(seed)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+    outcomes = run_seeds(run, range(first, first + 10))
     assert outcomes["write: done"] > 300, outcomes
     assert outcomes["read: done"] > 200, outcomes
     assert outcomes["snapshots"] > 10, outcomes
@@ -269,12 +262,4 @@ def test_random_moves(first: int) -> None:
 
 @pytest.mark.soak
 def test_random_moves_for_long() -> None:
-    end = time.monotonic() + float(os.environ.get("FLAREDB_SOAK_SECONDS", "60"))
-    seed = 1_000_000
-    while time.monotonic() < end:
-        try:
-            run(seed)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
-        seed += 1
-    print(f"{seed - 1_000_000} seeds of five stores with moves under random faults, no violation")
+    print(f"{run_for_long(run)} seeds of five stores with moves under random faults, no violation")

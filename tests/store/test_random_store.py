@@ -8,6 +8,7 @@ lose the unsynced tail, cut-off stores. One writer a key writes rising numbers, 
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
@@ -251,26 +252,35 @@ def replicas_agree(cluster: Cluster) -> bool:
     return True
 
 
-@pytest.mark.parametrize("first", range(0, 120, 15))
-def test_random_faults(first: int) -> None:
+def run_seeds(run_one: Callable[[int], Counter[str]], seeds: Iterable[int]) -> Counter[str]:
+    """What all runs did; an AssertionError names the seed that broke something."""
     outcomes: Counter[str] = Counter()
-    for seed in range(first, first + 15):
+    for seed in seeds:
         try:
-            outcomes += run(seed)
+            outcomes += run_one(seed)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+    return outcomes
+
+
+def run_for_long(run_one: Callable[[int], Counter[str]]) -> int:
+    """Fresh seeds for FLAREDB_SOAK_SECONDS (60); how many."""
+    end = time.monotonic() + float(os.environ.get("FLAREDB_SOAK_SECONDS", "60"))
+    seeds = itertools.takewhile(lambda _: time.monotonic() < end, itertools.count(1_000_000))
+    count = 0
+    for seed in seeds:
+        run_seeds(run_one, [seed])
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("first", range(0, 120, 15))
+def test_random_faults(first: int) -> None:
+    outcomes = run_seeds(run, range(first, first + 15))
     assert outcomes["write: done"] > 500, outcomes
     assert outcomes["read: done"] > 500, outcomes
 
 
 @pytest.mark.soak
 def test_random_faults_for_long() -> None:
-    end = time.monotonic() + float(os.environ.get("FLAREDB_SOAK_SECONDS", "60"))
-    seed = 1_000_000
-    while time.monotonic() < end:
-        try:
-            run(seed)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
-        seed += 1
-    print(f"{seed - 1_000_000} seeds of three stores under random faults, no violation")
+    print(f"{run_for_long(run)} seeds of three stores under random faults, no violation")

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
+from flaredb.cli.waiting import pause
 from flaredb.model.errors import FlareDBError
 from flaredb.model.keys import format_range
 from flaredb.wire.pb import kvrpcpb_pb2, metapb_pb2, pdpb_pb2
 from flaredb.wire.services import PD_METHODS, TIKV_METHODS, Method
+
+_T = TypeVar("_T")
 
 CALL_TIMEOUT_S = 2.0
 CHECKSUM_TIMEOUT_S = 30.0
@@ -189,6 +194,18 @@ class Probe:
             options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
             self._channels[address] = grpc.insecure_channel(address, options=options)
         return self._channels[address]
+
+
+def asked_again(question: Callable[[], _T], deadline_s: float) -> _T:
+    """The answer, asked again while there is none: a leader may be changing. Errors: ProbeFailed after the deadline."""
+    end_s = time.monotonic() + deadline_s
+    while True:
+        try:
+            return question()
+        except ProbeFailed:
+            if time.monotonic() >= end_s:
+                raise
+        pause()
 
 
 def applied_index(status_address: str, region_id: int) -> int:

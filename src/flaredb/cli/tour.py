@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flaredb import __version__
 from flaredb.cli.local_cluster import LocalCluster, StoreProcess
 from flaredb.cli.official_client import RawClient, check_installed, connected, scan_all
-from flaredb.cli.probe import Probe, ProbeFailed, RegionView, applied_index
+from flaredb.cli.probe import Probe, ProbeFailed, RegionView, applied_index, asked_again
 from flaredb.cli.tables import regions_table
 from flaredb.cli.tour_data import other_value, unicode_names
 from flaredb.cli.tour_moves import move_regions
 from flaredb.cli.tour_report import Part, TourReport
-from flaredb.cli.waiting import pause, wait_until
+from flaredb.cli.waiting import wait_until
 from flaredb.model.errors import FlareDBError
 from flaredb.model.keys import format_key
 
@@ -219,12 +219,12 @@ def _wait_caught_up(tour: Tour, outage: Outage, region: RegionView) -> str:
     Errors: TourFailed if it does not reach the leader in time.
     """
     store = outage.store
-    target = _asked(lambda: applied_index(_leader_status_address(tour, region.id), region.id))
+    target = asked_again(lambda: applied_index(_leader_status_address(tour, region.id), region.id), CATCH_UP_DEADLINE_S)
     last = 0
 
     def caught_up() -> bool:
         nonlocal last
-        last = _asked(lambda: applied_index(store.ports.status_address, region.id))
+        last = asked_again(lambda: applied_index(store.ports.status_address, region.id), CATCH_UP_DEADLINE_S)
         return last >= target
 
     if not wait_until(caught_up, CATCH_UP_DEADLINE_S):
@@ -245,18 +245,6 @@ def _leader_status_address(tour: Tour, region_id: int) -> str:
     if not region.leader_store_id:
         raise ProbeFailed(f"region {region_id} has no leader")
     return tour.cluster.store_of(region.leader_store_id).ports.status_address
-
-
-def _asked(question: Callable[[], int]) -> int:
-    """The answer, asked again until the deadline while there is none."""
-    end_s = time.monotonic() + CATCH_UP_DEADLINE_S
-    while True:
-        try:
-            return question()
-        except ProbeFailed:
-            if time.monotonic() >= end_s:
-                raise
-        pause()
 
 
 def _led(region: RegionView) -> RegionView:

@@ -11,7 +11,7 @@ from flaredb.cli.cluster_plan import next_ports
 from flaredb.cli.ctl.http import Pd, PdRefused, PdUnreachable
 from flaredb.cli.local_cluster import StoreProcess
 from flaredb.cli.ports import PortPicker
-from flaredb.cli.probe import ProbeFailed, RangeChecksum, RegionView
+from flaredb.cli.probe import ProbeFailed, RangeChecksum, RegionView, asked_again
 from flaredb.cli.waiting import pause
 from flaredb.model.errors import FlareDBError
 from flaredb.model.keys import format_key
@@ -133,12 +133,4 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def _until(question: Callable[[], _T]) -> _T:
-    """The answer, asked again while a leader is about to change. Errors: ProbeFailed after the deadline."""
-    end_s = time.monotonic() + MOVE_DEADLINE_S
-    while True:
-        try:
-            return question()
-        except ProbeFailed:
-            if time.monotonic() >= end_s:
-                raise
-        pause(0.05)
+    return asked_again(question, MOVE_DEADLINE_S)

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from flaredb.model import units
 from flaredb.model.errors import ConfigError
-from flaredb.server import units
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,12 +20,11 @@ from flaredb.store.checks import LeaderUnknown, check
 from flaredb.store.commands.conf_change import propose_change
 from flaredb.store.commands.split import ask_split
 from flaredb.store.commands.write import collect_write
+from flaredb.store.config import BUSY_BACKOFF_MS
 from flaredb.store.messages import RefreshRoutes
 from flaredb.store.peer import Peer
 from flaredb.store.splitting import give_up_split
 from flaredb.store.state import StoreState
-
-BUSY_BACKOFF_MS = 100
 
 
 def take_request(store: StoreState, request: Request) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KIB, MIB
 
+BUSY_BACKOFF_MS = 100
+"""After how long whoever is told that the store or a region is busy should ask again."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:

@@ -8,12 +8,11 @@ from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.store.checks import check
 from flaredb.store.commands.split import SplitApplied, on_split_applied, propose_split
+from flaredb.store.config import BUSY_BACKOFF_MS
 from flaredb.store.messages import ReportSplit, SplitIdsGranted, SplitRequested
 from flaredb.store.peer import Peer
 from flaredb.store.split_check import CheckDone
 from flaredb.store.state import StoreState
-
-BUSY_BACKOFF_MS = 100
 
 
 def split_request(store: StoreState, asked: SplitRequested) -> Request:

@@ -37,11 +37,11 @@ from flaredb.raft import (
     majority,
 )
 from flaredb.store.bootstrap import write_region
+from flaredb.store.config import BUSY_BACKOFF_MS
 from flaredb.store.peer import Peer, Proposal
 from flaredb.store.roles import conf_state_of
 from flaredb.wire.entries import EntryCorrupted, decode_change_peers, encode_change_peers
 
-BUSY_BACKOFF_MS = 100
 JOINT_ROLES = (PeerRole.INCOMING_VOTER, PeerRole.DEMOTING_VOTER)
 
 

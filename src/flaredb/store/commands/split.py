@@ -35,7 +35,7 @@ from flaredb.model.keys import format_key
 from flaredb.model.region import Region, RegionEpoch
 from flaredb.raft import ProposalDropped
 from flaredb.store.bootstrap import write_region
-from flaredb.store.config import StoreConfig
+from flaredb.store.config import BUSY_BACKOFF_MS, StoreConfig
 from flaredb.store.messages import AskSplit
 from flaredb.store.peer import Peer, Proposal, SplitUnderWay
 from flaredb.store.raft_storage import write_initial_state
@@ -45,8 +45,6 @@ from flaredb.wire.entries import SplitEntry, SplitPiece, decode_split, encode_sp
 
 NEW_REGIONS_MAX = 1024
 """New regions of one split; PD grants no more ids at once."""
-
-BUSY_BACKOFF_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
