@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaredb.model import units
 from flaredb.model.errors import ConfigError
-from flaredb.server import toml_file, toml_text, units
+from flaredb.server import toml_file, toml_text
 from flaredb.server.profiles import PROFILES
 from flaredb.server.settings import (
     PdSettings,
