@@ -162,6 +162,12 @@ def test_a_negative_number_in_a_record(number: int) -> None:
         decode_apply_state(dump_record((number, 5, 5)))
 
 
+@pytest.mark.parametrize("member", [(0, 1, 0), (11, 0, 0)], ids=["no id", "no store"])
+def test_a_member_that_cannot_be(member: tuple[int, int, int]) -> None:
+    with pytest.raises(StateCorrupted, match="member"):
+        decode_region(dump_record((1, b"", b"", 1, 1, [member])))
+
+
 def test_an_apply_state_that_contradicts_itself() -> None:
     disk = DiskTarget(1)
     engine = MemoryEngine()
