@@ -14,7 +14,7 @@ from flaredb.cli.ports import HOST
 from flaredb.cli.probe import ProbeFailed
 from flaredb.cli.waiting import pause
 from flaredb.server.toml_text import dump_toml, merge
-from tests.chaos.clocks import WallClock
+from tests.chaos.clocks import WallClock, sweep
 from tests.chaos.disks import LoopDisk
 from tests.chaos.history import History
 from tests.chaos.links import PD, Gate, Links
@@ -44,17 +44,18 @@ class Arena:
         with_links: bool = False,
         with_clocks: bool = False,
         pace_s: float = 0.0,
+        crowd: int = 1,
         patience_s: float = BUSY_DEADLINE_S,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        """``pace_s``: rest of each client after each call. ``patience_s``: until clients must get on well again after a
+        """``pace_s`` and ``crowd``: as Load. ``patience_s``: until clients must get on well again after a
         fault. ``config``: tables for every store's file.
         """
         self.chance = random.Random(seed)
         self.seed = seed
         self.cluster = Cluster(directory, stores, SPLIT_KEYS, config)
         self.history = History()
-        self.load = Load(self.cluster, self.history, seed, self.address_of, pace_s)
+        self.load = Load(self.cluster, self.history, seed, self.address_of, pace_s, crowd)
         self.disks: dict[int, LoopDisk] = {}
         self.links: Links | None = None
         self.clocks: dict[int, WallClock] = {}
@@ -133,6 +134,7 @@ class Arena:
             if self._with_links:
                 self._lead_through_links()
             if self._with_clocks:
+                self._open.callback(sweep)
                 for number, child in {0: self.cluster.pd, **{s.number: s.child for s in self.cluster.stores}}.items():
                     self.clocks[number] = WallClock(self._directory / f"clock-{number}")
                     child.environment |= self.clocks[number].environment

@@ -10,6 +10,7 @@ from pathlib import Path
 
 NEEDS = ("linux", "libfaketime")
 LOOKED_FOR = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
+SHARED = Path("/dev/shm")
 CACHE_S = 1
 """How long a process may go on with the old clock: it looks into the file so often."""
 
@@ -44,3 +45,13 @@ class WallClock:
         following = self._path.with_suffix(".next")
         following.write_text(f"{offset_s:+d}\n", encoding="ascii")
         following.replace(self._path)
+
+
+def sweep() -> None:
+    """Remove what libfaketime has left in shared memory for processes that are gone: it does so itself only at a
+    polite end.
+    """
+    for path in SHARED.glob("*faketime_*"):
+        pid = path.name.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)

@@ -36,9 +36,17 @@ class Load:
     """
 
     def __init__(
-        self, cluster: Cluster, history: History, seed: int, address_of: Callable[[int], str], pace_s: float = 0.0
+        self,
+        cluster: Cluster,
+        history: History,
+        seed: int,
+        address_of: Callable[[int], str],
+        pace_s: float = 0.0,
+        crowd: int = 1,
     ) -> None:
-        """``address_of``: where clients reach a store of this number. ``pace_s``: rest of a client after each call."""
+        """``address_of``: where clients reach a store of this number. ``pace_s``: rest of a client after each call.
+        ``crowd``: so many clients of each kind but the official one for one.
+        """
         self.cluster = cluster
         self.history = history
         self.generation = 0
@@ -53,11 +61,11 @@ class Load:
         self._problems: list[BaseException] = []
         workers: list[tuple[str, Callable[[str, random.Random], None]]] = [
             *((name, self._run_official) for name in OFFICIAL_CLIENTS),
-            ("own", self._run_own),
-            *((f"plain-{number}", self._run_plain) for number in range(2)),
-            ("own-ranges", self._run_own_ranges),
-            ("plain-ranges", self._run_plain_ranges),
-            *((f"reader-of-{store.number}", self._run_pinned) for store in cluster.stores),
+            *((f"own-{number}", self._run_own) for number in range(crowd)),
+            *((f"plain-{number}", self._run_plain) for number in range(2 * crowd)),
+            *((f"own-ranges-{number}", self._run_own_ranges) for number in range(crowd)),
+            *((f"plain-ranges-{number}", self._run_plain_ranges) for number in range(crowd)),
+            *((f"reader-{n}-of-{store.number}", self._run_pinned) for store in cluster.stores for n in range(crowd)),
         ]
         self._threads = [
             threading.Thread(target=self._guarded, args=(run, name, random.Random(f"{seed} {name}")), name=name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -25,16 +26,19 @@ from tests.chaos.faults import FAULTS, KILLS_IN_A_LOOP, Fault
 from tests.chaos.history import Outcome
 
 PER_CLUSTER = 40
+FAULTS_PER_LINE = 10
 PACE_S = 0.03
-"""Of each client: enough for the rate that a fault needs, and it leaves time to what starts and recovers."""
+"""Rest of each client after each call: it leaves time to what starts and recovers."""
+CROWD = 3
+"""Many clients that rest make the rate that a fault needs even where each call takes long."""
 PATIENCE_S = 180.0
 CALM: dict[str, Any] = {"raftstore": {"raft-base-tick-interval": "100ms"}}
 """Elections after 1 to 1.6 s: on a busy machine shorter ones go on and on by themselves."""
 STORES = (3, 3, 3, 4)
 BROKEN_MAX = 5
 """Clusters that may break before a run gives up."""
-LOOP_SHARE = 0.5
-"""Of the kills come in loops."""
+LOOP_CHANCE = 0.4
+"""That a kill is the first of a loop of them."""
 
 
 @dataclass(slots=True)
@@ -75,14 +79,13 @@ class Totals:
 class Soak:
     """Deals faults to clusters until what is wanted is done."""
 
-    def __init__(self, wanted: Mapping[str, int], seed: int, directory: Path, pace_s: float = PACE_S) -> None:
+    def __init__(self, wanted: Mapping[str, int], seed: int, directory: Path) -> None:
         """``wanted``: how often each fault is to be played, by what it counts as."""
         self.totals = Totals()
         self.wanted = dict(wanted)
         self._chance = random.Random(seed)
         self._seed = seed
         self._directory = directory
-        self._pace_s = pace_s
         self._faults = {fault.name: fault for fault in FAULTS}
         self._began_s = time.monotonic()
 
@@ -100,7 +103,7 @@ class Soak:
         while len(dealt) < count and (left := self._left(planned)):
             name = self._chance.choices(list(left), list(left.values()))[0]
             times = 1
-            if name == "kill" and self._chance.random() < LOOP_SHARE / KILLS_IN_A_LOOP * 2:
+            if name == "kill" and self._chance.random() < LOOP_CHANCE:
                 dealt.append(self._faults["kill in a loop"])
                 times = KILLS_IN_A_LOOP
             else:
@@ -110,7 +113,10 @@ class Soak:
 
     def table(self) -> str:
         """What was done so far."""
-        return self.totals.table(self.wanted, time.monotonic() - self._began_s)
+        return self.totals.table(self.wanted, self._seconds())
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began_s
 
     def _left(self, done: Mapping[str, int]) -> dict[str, int]:
         return {name: times - done[name] for name, times in self.wanted.items() if times > done[name]}
@@ -126,16 +132,19 @@ class Soak:
             with_disks=any(fault.on_disks for fault in faults),
             with_links=any(fault.on_links for fault in faults),
             with_clocks=any(fault.on_clocks for fault in faults),
-            pace_s=self._pace_s,
+            pace_s=PACE_S,
+            crowd=CROWD,
             patience_s=PATIENCE_S,
             config=CALM,
         )
         playing = "start"
         try:
             with arena:
-                for fault in faults:
+                for played, fault in enumerate(faults, 1):
                     playing = fault.name
                     arena.play(fault.play)
+                    if played % FAULTS_PER_LINE == 0:
+                        print(f"  {self._seconds():,.0f} s: {played} of {len(faults)} on cluster {number}", flush=True)
                 playing = "the end"
                 arena.finish()
         except Exception:
@@ -149,7 +158,7 @@ class Soak:
 
     def _tell(self) -> None:
         done = ", ".join(f"{self.totals.counts[name]} of {times} {name}" for name, times in self.wanted.items())
-        print(f"{time.monotonic() - self._began_s:,.0f} s: {done}; {len(self.totals.broken)} broken", flush=True)
+        print(f"{self._seconds():,.0f} s: {done}; {len(self.totals.broken)} broken", flush=True)
 
 
 def main() -> int:
@@ -177,10 +186,15 @@ def main() -> int:
             wanted.pop(fault.name, None)
         elif fault.name not in (*wanted, "kill in a loop"):
             wanted[fault.name] = given.others
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="flaredb-soak-"))
     print(f"seed {given.seed}, {directory}", flush=True)
     soak = Soak({name: times for name, times in wanted.items() if times}, given.seed, directory)
-    sound = soak.run(given.per_cluster)
+    sound = False
+    try:
+        sound = soak.run(given.per_cluster)
+    except KeyboardInterrupt:
+        print("stopped")
     print(soak.table(), flush=True)
     if sound:
         directory.rmdir()
