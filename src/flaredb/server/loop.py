@@ -138,6 +138,7 @@ class StoreLoop:
         del self._inbox[: self._inputs_per_step]
         started = time.perf_counter()
         try:
+            # The clock is read after the inputs were taken: a read by lease is as of that time.
             effects = self.store.step(self._now_ms(), inputs)
             for effect in effects:
                 self._perform(effect)
