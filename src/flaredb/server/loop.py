@@ -66,9 +66,13 @@ class Rim(Protocol):
         ...
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is one, a clock that counts the time for which the machine was suspended: leases end meanwhile."""
+
+
 def monotonic_ms() -> int:
     """Milliseconds of a clock that never goes back."""
-    return time.monotonic_ns() // 1_000_000
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class StoreLoop:
