@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model import keys
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
@@ -18,7 +19,9 @@ from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
 from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
+from flaredb.store.config import FlowLimits
 
+FLOW = FlowLimits()
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -81,8 +84,48 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     The official Python client takes the second for an empty range and loses rows (wire facts 3.5)."""
 
 
+class FlowControlSettings(Section, frozen=True, kw_only=True):
+    """[storage.flow-control]: how far the engine may be behind before writes are refused with ServerIsBusy.
+
+    From a threshold on the more are refused the further it is behind, from twice the threshold on all. Keys are TiKV's.
+    """
+
+    memtables_threshold: Positive = FLOW.memtables
+    """Full memtables that wait to be flushed. Half of RocksDB's own brake at most."""
+
+    l0_files_threshold: Positive = FLOW.level0_files
+    """Table files on level 0, of the column family that has most."""
+
+    soft_pending_compaction_bytes_limit_bytes: Positive = FLOW.pending_bytes_soft
+    """Bytes that wait to be compacted. TiKV: 192GiB."""
+
+    hard_pending_compaction_bytes_limit_bytes: Positive = FLOW.pending_bytes_hard
+    """From here on no write is let in. TiKV: 1TiB."""
+
+    def problems(self) -> Iterator[str]:
+        """What would let RocksDB stop the whole process before writes are refused, or contradicts itself."""
+        rocks = RocksOptions()
+        for name, threshold, brake in (
+            ("memtables-threshold", self.memtables_threshold, rocks.write_buffers_unflushed_max),
+            ("l0-files-threshold", self.l0_files_threshold, rocks.level0_slowdown_files),
+        ):
+            if 2 * threshold >= brake:
+                yield (
+                    f"storage.flow-control.{name} = {threshold} must be less than {brake // 2}: RocksDB itself brakes "
+                    f"at {brake}, and writes are refused up to twice the threshold only"
+                )
+        soft, hard = self.soft_pending_compaction_bytes_limit_bytes, self.hard_pending_compaction_bytes_limit_bytes
+        if soft >= hard:
+            yield (
+                f"storage.flow-control.soft-pending-compaction-bytes-limit = {soft} must be less than "
+                f"storage.flow-control.hard-pending-compaction-bytes-limit = {hard} (bytes)"
+            )
+
+
 class StorageSettings(Section, frozen=True, kw_only=True):
     """[storage]"""
+
+    flow_control: FlowControlSettings = FlowControlSettings()
 
     data_dir: Text = "flaredb-store"
     max_key_size_bytes: Annotated[int, msgspec.Meta(ge=1, le=KEY_SIZE_BYTES_MAX)] = KEY_SIZE_BYTES_MAX
@@ -150,6 +193,16 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     max_waiting_writes_size_bytes: Positive = 256 * MIB
     """Bytes of writes that wait in this store; more are answered ServerIsBusy. No setting of TiKV's."""
 
+    max_unsynced_size_bytes: Positive = 64 * MIB
+    """Bytes written and not yet on disk; beyond it writes are answered ServerIsBusy and other leaders' entries are not
+    taken. No setting of TiKV's."""
+
+    region_max_waiting_writes_size_bytes: Positive = 32 * MIB
+    """Bytes of one region's writes that wait to be applied; more are answered ServerIsBusy. No setting of TiKV's."""
+
+    region_max_unapplied_entries: Positive = 4_096
+    """Entries of one region's log that wait to be applied by its leader; likewise. No setting of TiKV's."""
+
     @property
     def election_timeout_ticks_min(self) -> int:
         """Shortest randomised election timeout in ticks, inclusive."""
@@ -201,6 +254,11 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.max-waiting-writes-size = {self.max_waiting_writes_size_bytes} bytes must not be less than "
                 f"raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes: a write of that size would "
                 "always be refused"
+            )
+        if self.region_max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
+            yield (
+                f"raftstore.region-max-waiting-writes-size = {self.region_max_waiting_writes_size_bytes} bytes must "
+                f"not be less than raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes"
             )
 
 
@@ -303,7 +361,11 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         )
         if not self.pd_addresses:
             raise ConfigError("pd.endpoints is empty: name at least one PD, such as 127.0.0.1:2379")
-        for problem in (*self.raftstore.problems(), *self.coprocessor.problems()):
+        for problem in (
+            *self.storage.flow_control.problems(),
+            *self.raftstore.problems(),
+            *self.coprocessor.problems(),
+        ):
             raise ConfigError(problem)
 
     def to_dict(self) -> dict[str, Any]:
