@@ -1,5 +1,6 @@
-"""R9. A learner was promoted: it did not know and refused to vote (raft-rs 57, etcd 10998); or it was still empty, voted,
-forgot its vote in a crash and voted again: two leaders in one term (tikv 8381 and 3572, after a split tikv 9579).
+"""R9. A learner was promoted: it did not know and refused to vote (raft-rs 57, etcd 10998); or it was still empty,
+voted, forgot its vote in a crash and voted again: two leaders in one term (tikv 8381 and 3572, after a split tikv
+9579).
 """
 
 from __future__ import annotations

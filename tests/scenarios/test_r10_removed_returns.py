@@ -1,5 +1,5 @@
-"""R10. A removed replica came back by an old message and voted: two leaders (tikv 10533, where the tombstone of a later,
-empty replica had taken the place of its own; tikv 1262).
+"""R10. A removed replica came back by an old message and voted: two leaders (tikv 10533, where the tombstone of a
+later, empty replica had taken the place of its own; tikv 1262).
 """
 
 from __future__ import annotations

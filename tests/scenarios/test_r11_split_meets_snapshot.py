@@ -1,5 +1,5 @@
-"""R11. A split met a snapshot of what it makes (tikv 866): two replicas of one store owned the same keys and one wiped the
-other's rows (tikv 6366), or a replica that was replaced went on running (tikv 17535).
+"""R11. A split met a snapshot of what it makes (tikv 866): two replicas of one store owned the same keys and one wiped
+the other's rows (tikv 6366), or a replica that was replaced went on running (tikv 17535).
 """
 
 from __future__ import annotations

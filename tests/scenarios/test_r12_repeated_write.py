@@ -1,5 +1,5 @@
-"""R12. A client repeated a write whose answer was lost (jetcd, TiDB): the first try had been applied, somebody else wrote,
-and the repetition took that write back.
+"""R12. A client repeated a write whose answer was lost (jetcd, TiDB): the first try had been applied, somebody else
+wrote, and the repetition took that write back.
 """
 
 from __future__ import annotations

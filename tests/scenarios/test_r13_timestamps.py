@@ -1,7 +1,8 @@
-"""R13. Timestamps went back when PD's leader changed (pd 4885, pd 8836), or a deposed leader went on to save (pd 9171).
+"""R13. Timestamps went back when PD's leader changed (pd 4885, pd 8836), or a deposed leader went on to save (pd
+9171).
 
-Here one process is PD, and whoever takes its place starts from its disk: what was handed out must be below what the disk
-says, before anybody has it.
+Here one process is PD, and whoever takes its place starts from its disk: what was handed out must be below what the
+disk says, before anybody has it.
 """
 
 from __future__ import annotations

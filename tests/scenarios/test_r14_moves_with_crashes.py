@@ -1,7 +1,8 @@
-"""R14. Tablet moves (Dgraph) and reconfigurations (RethinkDB) lost acknowledged writes when something broke on the way.
+"""R14. Tablet moves (Dgraph) and reconfigurations (RethinkDB) lost acknowledged writes when something broke on the
+way.
 
-A region that is written to all the time moves through four stores, until each has been left and joined; at every step of
-every move one store crashes.
+A region that is written to all the time moves through four stores, until each has been left and joined; at every step
+of every move one store crashes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""R15. Acknowledgements and votes of members that are no voters were counted while the membership changed, and acknowledged
-inserts were lost (YugabyteDB 1.1.9). A quorum is one of voters, and while two configurations hold, of each.
+"""R15. Acknowledgements and votes of members that are no voters were counted while the membership changed, and
+acknowledged inserts were lost (YugabyteDB 1.1.9). A quorum is one of voters, and while two configurations hold, of
+each.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def learners_on_one_side() -> None:
 
 
 def joint_on_one_side() -> None:
-    """4 and 5, which have caught up, are to take the places of 2 and 3. The change is committed by 1 and 2, and only the
-    side of 1 knows that it is.
+    """4 and 5, which have caught up, are to take the places of 2 and 3. The change is committed by 1 and 2, and only
+    the side of 1 knows that it is.
     """
     group = members(5, [1, 2, 3])
     group.elect(1)
