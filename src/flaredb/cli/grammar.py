@@ -16,6 +16,7 @@ from flaredb.cli.output import FORMS, Facts, Table, show
 
 if TYPE_CHECKING:
     from flaredb.cli.ctl.http import Pd
+    from flaredb.cli.kv.calls import Caller
 
 ENVIRONMENT = ("FLAREDB_URL", "FLAREDB_PD")
 """Where the cluster is, if no option says so; the first that is set counts."""
@@ -32,6 +33,9 @@ class Session:
 
     form: str = ""
     """Of cli/output.py; "" chooses by where the output goes."""
+
+    caller: Caller | None = None
+    """Carries out commands on data; None: a client of its own for each."""
 
     _pd: Pd | None = field(default=None)
 

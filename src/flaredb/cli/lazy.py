@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any
 
@@ -20,6 +19,8 @@ class HintingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does. Errors: UsageError with the nearest word, or all of them."""
         if self.get_command(context, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
             known = self.list_commands(context)
             near = difflib.get_close_matches(args[0], known, 1)
             hint = f"did you mean {near[0]}?" if near else self._known(context, known)

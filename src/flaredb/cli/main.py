@@ -8,10 +8,11 @@ what is wrong and what to change.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -25,6 +26,7 @@ COMMANDS: Places = {
     "pd": ("flaredb.cli.pd_command:pd", "run one placement driver"),
     "server": ("flaredb.cli.server_command:server", "run one store"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),
+    "kv": ("flaredb.cli.kv.command:kv", "read and write data"),
     "sim": ("flaredb.cli.sim_command:sim", "test whole clusters under faults, in virtual time"),
 }
 """Every command: one line each, loaded when it is called."""
@@ -33,8 +35,22 @@ EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE: whoever read the output has gone."""
 
 
+class Main(LazyCommands):
+    """The root of all commands."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command. That nobody reads its output any more ends it without a word."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            with contextlib.suppress(OSError):
+                # What is still buffered must not fail once more while the interpreter ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_BROKEN_PIPE
+
+
 @click.group(
-    cls=LazyCommands,
+    cls=Main,
     places=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,12 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _complain(str(error), EXIT_USAGE)
     except FlareDBError as error:
         code = _complain(str(error), getattr(error, "exit_status", EXIT_FAILURE))
-    except BrokenPipeError:
-        code = _silent(EXIT_BROKEN_PIPE)
     except OSError as error:
         code = _complain(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_FAILURE)
     except (KeyboardInterrupt, click.Abort):
         code = 130
+    if arguments is None:
+        # This process ends here: searching everything that was loaded for garbage would only delay it.
+        gc.freeze()
     sys.exit(code or 0)
 
 
@@ -75,13 +92,6 @@ def _usage_message(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message}; see {error.ctx.command_path} --help"
     return message
-
-
-def _silent(code: int) -> int:
-    """Nobody reads: what is still buffered must not fail once more while the interpreter ends."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
 
 
 def _complain(message: str, code: int) -> int:
