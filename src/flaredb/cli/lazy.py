@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Places = dict[str, tuple[str, str]]
 """word -> ("module:name", what it is for, in a few words)."""
@@ -54,3 +57,14 @@ class LazyCommands(HintingGroup):
         """The words and what they are for, without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._places.items()])
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The words and options that begin so, without loading any command."""
+        from click.shell_completion import CompletionItem
+
+        words = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self._places.items()
+            if name.startswith(incomplete) and not incomplete.startswith("-")
+        ]
+        return words + click.Command.shell_complete(self, context, incomplete)

@@ -17,9 +17,8 @@ from typing import Any, NoReturn
 import click
 
 from flaredb import __version__
-from flaredb.cli.exits import EXIT_FAILURE, EXIT_USAGE
+from flaredb.cli.guard import guarded
 from flaredb.cli.lazy import LazyCommands, Places
-from flaredb.model.errors import ConfigError, FlareDBError
 
 COMMANDS: Places = {
     "demo": ("flaredb.cli.demo_command:demo", "start a whole cluster to try"),
@@ -27,6 +26,9 @@ COMMANDS: Places = {
     "server": ("flaredb.cli.server_command:server", "run one store"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),
     "kv": ("flaredb.cli.kv.command:kv", "read and write data"),
+    "shell": ("flaredb.cli.shell.command:shell", "commands on data, one after the other"),
+    "config": ("flaredb.cli.config.command:config", "check and explain configuration files"),
+    "completion": ("flaredb.cli.completion_command:completion", "completion of commands by your shell"),
     "sim": ("flaredb.cli.sim_command:sim", "test whole clusters under faults, in virtual time"),
 }
 """Every command: one line each, loaded when it is called."""
@@ -69,31 +71,8 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    try:
-        code = cli.main(args=arguments, prog_name="flaredb", standalone_mode=False)
-    except click.ClickException as error:
-        code = _complain(_usage_message(error), EXIT_USAGE)
-    except ConfigError as error:
-        code = _complain(str(error), EXIT_USAGE)
-    except FlareDBError as error:
-        code = _complain(str(error), getattr(error, "exit_status", EXIT_FAILURE))
-    except OSError as error:
-        code = _complain(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_FAILURE)
-    except (KeyboardInterrupt, click.Abort):
-        code = 130
+    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
     if arguments is None:
         # This process ends here: searching everything that was loaded for garbage would only delay it.
         gc.freeze()
-    sys.exit(code or 0)
-
-
-def _usage_message(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split()).rstrip(".")
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"{message}; see {error.ctx.command_path} --help"
-    return message
-
-
-def _complain(message: str, code: int) -> int:
-    click.echo(f"flaredb: {message}", err=True)
-    return code
+    sys.exit(code)

@@ -48,6 +48,9 @@ class Unreachable(FlareDBError):
 class Caller(Protocol):
     """Carries out the work of a command with a client."""
 
+    addresses: str
+    """The cluster it belongs to, as Session has it."""
+
     def run(self, work: Work, is_bulk: bool) -> Any:
         """The result of ``work``. ``is_bulk``: it is worth while to load what makes many calls faster."""
 
@@ -56,19 +59,16 @@ class OneCall:
     """A client for one command: opened, used, closed."""
 
     def __init__(self, addresses: str) -> None:
-        self._addresses = addresses
+        self.addresses = addresses
 
     def run(self, work: Work, is_bulk: bool) -> Any:
         """The result of ``work``. Errors: its own; ConfigError for what is no address."""
 
         async def opened() -> Any:
-            async with open_client(self._addresses) as db:
+            async with open_client(self.addresses) as db:
                 return await work(db)
 
-        try:
-            return _runner(is_bulk)(opened())
-        except ConnectionError as error:
-            raise Unreachable(f"{self._addresses}: {error}; --pd or {ENVIRONMENT[0]} names another") from error
+        return _runner(is_bulk)(opened())
 
 
 def open_client(addresses: str) -> Any:
@@ -110,12 +110,16 @@ def data_command(name: str, *, is_bulk: bool = False, help: str = "") -> Callabl
         @functools.wraps(work)
         def run(session: Session, /, timeout_s: float | None, cf: str | None, **parameters: Any) -> int | None:
             caller: Caller = session.caller or OneCall(session.addresses)
+            if caller.addresses != session.addresses:
+                raise click.UsageError(f"this shell stays with its cluster at {caller.addresses}: leave --pd out")
 
             async def working(db: AsyncCalls) -> int | None:
                 return await work(Call(db, session, cf, timeout_s), **parameters)
 
             try:
                 status: int | None = caller.run(working, is_bulk)
+            except ConnectionError as error:
+                raise Unreachable(f"{caller.addresses}: {error}; --pd or {ENVIRONMENT[0]} names another") from error
             except ValueError as error:
                 if isinstance(error, FlareDBError):
                     raise

@@ -25,6 +25,7 @@ async def get(call: Call, keys: tuple[bytes, ...], raw: bool) -> int:
             raise click.UsageError("--raw prints one value: name one key")
         return await _get_many(call, keys)
     (key,) = keys
+    call.session.met(key)
     value = await call.db.get(key, **call.options)
     if value is None:
         return _missing([key])
@@ -44,6 +45,7 @@ async def _get_many(call: Call, keys: tuple[bytes, ...]) -> int:
     missing = []
     with Rows(call.session.form, _PAIR) as rows:
         for key, value in zip(keys, values, strict=True):
+            call.session.met(key)
             if value is None:
                 missing.append(key)
             else:
@@ -82,10 +84,12 @@ async def scan(
         if keys_only:
             keys = call.db.scan(start, end, prefix=prefix, reverse=reverse, limit=limit, keys_only=True, **call.options)
             async for key in keys:
+                call.session.met(key)
                 rows.add([shown(key)], json_key(key))
         else:
             pairs = call.db.scan(start, end, prefix=prefix, reverse=reverse, limit=limit, **call.options)
             async for key, value in pairs:
+                call.session.met(key)
                 rows.add([shown(key), shown(value)], json_row(key, value))
 
 

@@ -22,6 +22,7 @@ COUNTED_MAX = 10_000
 @click.option("--ttl", "ttl_s", type=SECONDS, help="gone after this time, where the servers support it")
 async def put(call: Call, key: bytes, value: bytes, if_absent: bool, ttl_s: float | None) -> int:
     """Write a pair. VALUE "-": the bytes of standard input."""
+    call.session.met(key)
     if value == b"-":
         value = sys.stdin.buffer.read()
     if if_absent:
@@ -43,6 +44,7 @@ async def put(call: Call, key: bytes, value: bytes, if_absent: bool, ttl_s: floa
 async def cas(call: Call, key: bytes, old: bytes | None, new: bytes | None, absent: bool, is_delete: bool) -> int:
     """Write NEW if the value is OLD, in one step. Exit status 3 if it was not, with the value on standard error."""
     old, new = _swap(old, new, absent, is_delete)
+    call.session.met(key)
     result = await call.db.compare_and_swap(key, old, new, **call.options)
     if not result:
         found = "no value" if result.previous is None else shown(result.previous)
