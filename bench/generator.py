@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bench.routes import Route
 
@@ -89,6 +90,16 @@ def build() -> Path:
     return BUILT
 
 
+class Generator(Protocol):
+    """Either of the two below."""
+
+    name: str
+
+    def run(self, target: Target, work: Work, seconds: float, warm_up: float, *, fill: bool = False) -> Figures:
+        """One run, or with ``fill`` every key written once. Errors: SystemExit with the generator's words."""
+        ...
+
+
 class Compiled:
     """The generator in C."""
 
@@ -108,7 +119,7 @@ class Compiled:
         return [*words, *target.addresses]
 
     def run(self, target: Target, work: Work, seconds: float, warm_up: float, *, fill: bool = False) -> Figures:
-        """One run, or with ``fill`` every key written once. Errors: SystemExit with the generator's words."""
+        """As Generator.run."""
         with tempfile.NamedTemporaryFile("w", suffix=".routes") as routes:
             for route in target.routes:
                 start, context = route.start_key.hex() or "-", route.context.SerializeToString().hex()
@@ -138,7 +149,7 @@ class InPython:
     name = "generator in Python (bench/kv_load.py): no fair judge, see bench/README.md"
 
     def run(self, target: Target, work: Work, seconds: float, warm_up: float, *, fill: bool = False) -> Figures:
-        """As Compiled.run; ``fill`` writes random keys for a while, so some may stay without a value."""
+        """As Generator.run, but ``fill`` writes random keys for a while, so some may stay without a value."""
         words = [sys.executable, "-m", "bench.kv_load", "--mode", work.protocol, "--in-flight", str(work.in_flight)]
         words += ["--pd", target.pd_address] if target.routes else ["--etcd", target.addresses[0]]
         words += ["--op", "get" if work.reads_percent > 50 else "put", "--keys", str(work.keys)]
@@ -149,8 +160,3 @@ class InPython:
         return Figures(
             found["ops_per_s"], found["p50_ms"], found["p99_ms"], operations, found["errors"], 0, cpu or 0.0, 0.0
         )
-
-
-def with_reads(work: Work, percent: int) -> Work:
-    """The same, with so many gets."""
-    return replace(work, reads_percent=percent)
