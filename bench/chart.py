@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
 from bench.report import ratio, spread
 
 matplotlib.use("Agg")
@@ -34,13 +33,14 @@ def draw(found: dict[str, Any], directory: Path) -> None:
     axes.axvline(1, color=EDGE, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set_xlim(0, max(max(spread(row, "ops_per_s")[1] for row in rows), 1) * 1.12)
-    axes.set_xlabel("FlareDB's operations per second divided by etcd's (line: lowest to highest round)")
+    axes.set_xlabel("FlareDB's operations per second divided by etcd's; line: lowest to highest round", fontsize=9)
     machine = found["machine"]
-    axes.set_title(
+    figure.suptitle(
         f"FlareDB against {found['etcd'].replace(' Version:', '')}, three durable servers each, "
         f"{machine['cores']} cores, commit {machine['commit']}",
         fontsize=10,
-        loc="left",
+        x=0.01,
+        horizontalalignment="left",
     )
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

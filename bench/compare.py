@@ -1,7 +1,7 @@
-"""FlareDB against etcd 3.5 on this machine: ``make bench``, or ``python -m bench [--rounds 5] [--seconds 3] [--only NAME,..]``.
+"""FlareDB against etcd 3.5 on this machine: ``make bench``, or ``python -m bench [--rounds 5] [--seconds 3]``.
 
-Three durable stores against three durable members, started here, the same number of operations in flight, the same keys and
-values. Each round runs every workload on both, one right after the other, and the next round in the other order; told
+Three durable stores against three durable members, started here, the same number of operations in flight, the same
+keys and values. Each round runs every workload on both, one right after the other, and the next round in the other order; told
 are the medians of the rounds' ratios. Writes a table, a chart and the raw figures to bench/results/.
 
 parts (--only): memory, load, readindex, recovery, cache
@@ -186,9 +186,7 @@ class Comparison:
 
     def _note_command(self, name: str, target: Target, work: Work) -> None:
         if isinstance(self._generator, Compiled):
-            words = self._generator.command(
-                target, work, self._arguments.seconds, self._arguments.warm_up, "ROUTES"
-            )
+            words = self._generator.command(target, work, self._arguments.seconds, self._arguments.warm_up, "ROUTES")
             self.found["commands"].append({"row": name, "command": " ".join(["flareload", *words[1:]])})
 
     def _recovery(self, flare: FlareCluster, etcd: EtcdCluster) -> None:
@@ -198,7 +196,8 @@ class Comparison:
             for _ in range(min(KILLS, self._arguments.rounds)):
                 kills["flaredb"].append(flare_recovery_s(flare, db))
                 kills["etcd"].append(etcd_recovery_s(etcd))
-                say(f"leader killed: FlareDB {kills['flaredb'][-1]:.2f} s, etcd {kills['etcd'][-1]:.2f} s without writes")
+                last = ", ".join(f"{who} {seconds[-1]:.2f} s" for who, seconds in kills.items())
+                say(f"without writes after the leader was killed: {last}")
 
     def _cache(self, flare: FlareCluster, etcd: EtcdCluster) -> None:
         self._fill(flare, etcd, CACHE_KEYS)

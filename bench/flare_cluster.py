@@ -1,4 +1,4 @@
-"""A FlareDB of three durable stores on this machine, to be loaded: one region led on each store, data in a directory."""
+"""A FlareDB of three durable stores on this machine, to be loaded: one region led on each, data in a directory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_known(tables: Mapping[str, Any]) -> bool:
 class FlareCluster:
     """One PD and three stores; as a context manager they are stopped at the end.
 
-    The leaders are spread: PD makes as many regions as there are stores, and moves leaders until each store has its own.
+    The leaders are spread: PD makes as many regions as there are stores, and moves leaders until each has its own.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Makes load and measures it: the compiled generator of load/, built here, or the one in Python where it cannot be built.
+"""Makes load and measures it: the compiled generator of load/, built here; where that fails, the one in Python.
 
 The one in Python is no fair judge: on a small machine it takes more of the cores than the servers it measures.
 """
@@ -148,7 +148,7 @@ class InPython:
 
     name = "generator in Python (bench/kv_load.py): no fair judge, see bench/README.md"
 
-    def run(self, target: Target, work: Work, seconds: float, warm_up: float, *, fill: bool = False) -> Figures:
+    def run(self, target: Target, work: Work, seconds: float, warm_up: float, *, fill: bool = False) -> Figures:  # noqa: ARG002
         """As Generator.run, but ``fill`` writes random keys for a while, so some may stay without a value."""
         words = [sys.executable, "-m", "bench.kv_load", "--mode", work.protocol, "--in-flight", str(work.in_flight)]
         words += ["--pd", target.pd_address] if target.routes else ["--etcd", target.addresses[0]]

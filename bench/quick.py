@@ -1,7 +1,7 @@
 """A few workloads on FlareDB alone and the Raft core alone: ``python -m bench quick [--seconds 5] [--rounds 3]``.
 
-Starts `flaredb demo` in a process of its own, loads it by the generator in Python (kv_load.py), each workload in turn for
-some rounds, and prints the medians. Needs no compiler and no etcd.
+Starts `flaredb demo` in a process of its own, loads it by the generator in Python (kv_load.py), each workload in turn
+for some rounds, and prints the medians. Needs no compiler and no etcd.
 """
 
 from __future__ import annotations
