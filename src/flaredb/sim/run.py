@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flaredb.sim.cluster import SimCluster
@@ -55,7 +58,8 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
     cluster = SimCluster(world, options)
     nemesis = Nemesis(cluster)
     try:
-        _run_phases(cluster, nemesis)
+        with _seldom_collected():
+            _run_phases(cluster, nemesis)
     except Violation as violation:
         report.failure = str(violation)
     except Exception as error:
@@ -74,6 +78,17 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
     report.unknown = cluster.history.count(Outcome.UNKNOWN)
     report.strikes = dict(sorted(nemesis.strikes.items()))
     return report
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """A run makes millions of objects and keeps some: looking for cycles among them all the time costs a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run_phases(cluster: SimCluster, nemesis: Nemesis) -> None:
