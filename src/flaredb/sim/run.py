@@ -32,6 +32,9 @@ class Report:
     options: str = ""
     trace_hash: str = ""
     simulated_seconds: float = 0.0
+    fault_seconds: float = 0.0
+    """Of virtual time from the first fault to the end, or to the healing."""
+
     events: int = 0
     messages: int = 0
     deaths: int = 0
@@ -40,6 +43,10 @@ class Report:
     done: int = 0
     unknown: int = 0
     strikes: dict[str, int] = field(default_factory=dict)
+
+    def failure_at(self) -> str:
+        """When it went wrong, and after how much, for people."""
+        return f"fails after {self.simulated_seconds:.1f} s and {self.events} events"
 
     def summary(self) -> str:
         """One line for people."""
@@ -69,6 +76,9 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
         world.explain("all", "violation", report.failure)
     report.trace_hash = world.trace_hash()
     report.simulated_seconds = world.now_us / SECOND
+    if nemesis.began_us is not None:
+        ended_us = world.now_us if nemesis.ended_us is None else nemesis.ended_us
+        report.fault_seconds = (ended_us - nemesis.began_us) / SECOND
     report.events = world.events
     report.messages = cluster.network.sent
     report.deaths = sum(node.deaths for node in cluster.stores)
