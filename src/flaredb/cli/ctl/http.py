@@ -12,6 +12,7 @@ from flaredb.model.errors import ConfigError, FlareDBError
 API = "/pd/api/v1"
 EXAMPLE = "http://127.0.0.1:2379"
 TIMEOUT_S = 20.0
+_CLIENT_SCHEMES = ("flaredb://", "tikv://")
 
 
 class PdUnreachable(FlareDBError):
@@ -36,7 +37,7 @@ class Pd:
 
         Errors: ConfigError for what is no such address.
         """
-        self._places = [_place(url.strip()) for url in urls.split(",") if url.strip()]
+        self._places = [_place(url.strip()) for url in _without_client_scheme(urls).split(",") if url.strip()]
         if not self._places:
             raise ConfigError(f"--pd names no address: write one such as {EXAMPLE}")
         self._timeout_s = timeout_s
@@ -74,12 +75,22 @@ class Pd:
                 reasons.append(f"{host}:{port} ({_reason(error)})")
             finally:
                 connection.close()
-        raise PdUnreachable(f"PD does not answer at {', '.join(reasons)}: name its address by --pd or FLAREDB_PD")
+        raise PdUnreachable(f"PD does not answer at {', '.join(reasons)}: name its address by --pd or FLAREDB_URL")
 
 
 def key_path(key: bytes) -> str:
     """A key as part of a path."""
     return quote(key, safe="")
+
+
+def _without_client_scheme(urls: str) -> str:
+    """Addresses as clients of the data write them, such as flaredb://h1:2379,h2:2379/?timeout=2s, as PD's alone."""
+    if not urls.strip().startswith(_CLIENT_SCHEMES):
+        return urls
+    from flaredb.client.address import read_addresses
+    from flaredb.client.limits import ClientOptions
+
+    return ",".join(read_addresses(urls, ClientOptions()).endpoints)
 
 
 def _place(url: str) -> tuple[str, int]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flaredb.cli.ctl.output import Column, Facts, Table
+from flaredb.cli.output import Column, Facts, Table
 
 _LINE = re.compile(
     r"(?P<name>[\w-]+) \{(?P<brief>.*?)\} \(kind:(?P<kind>.*?), region:(?P<region>\d+)\(.*?\), "
