@@ -24,6 +24,7 @@ COMMANDS: Places = {
     "demo": ("flaredb.cli.demo_command:demo", "start a whole cluster to try"),
     "pd": ("flaredb.cli.pd_command:pd", "run one placement driver"),
     "server": ("flaredb.cli.server_command:server", "run one store"),
+    "status": ("flaredb.cli.status.command:status", "how the cluster is, in a sentence"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),
     "sim": ("flaredb.cli.sim_command:sim", "test whole clusters under faults, in virtual time"),
 }
