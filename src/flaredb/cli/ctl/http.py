@@ -51,6 +51,11 @@ class Pd:
         """The hosts of the addresses."""
         return tuple(host for host, _ in self._places)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """host:port of each."""
+        return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self._places)
+
     def now_s(self) -> float:
         """PD's time, unix seconds, to about a second."""
         return time.time() + self.clock_ahead_s
