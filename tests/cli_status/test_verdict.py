@@ -181,7 +181,7 @@ SURVIVAL: list[tuple[str, ClusterFacts, int, str]] = [
         "while members change jointly, both majorities count",
         cluster(FOUR, (region(1, 1, 2, 4, voters_before=(1, 2, 3)),)),
         1,
-        "Survives the failure of any 1 store: every region has replicas that change right now.",
+        "Survives the failure of any 1 store: every region has members that change right now, and 1 replica to spare.",
     ),
     (
         "what serves not even now survives nothing",
@@ -232,6 +232,12 @@ MOVING: list[tuple[str, ClusterFacts, str, float | None]] = [
         "a drain while nothing may move",
         cluster(DRAINED, DRAINING, halted=True),
         "Moving: store 4 is being drained, 3 regions left on it; no region changes right now: halt-scheduling is on.",
+        None,
+    ),
+    (
+        "a drain is over",
+        cluster((*FOUR[:3], store(4, "Offline", regions=0))),
+        "Moving: store 4 is drained, and about to be a tombstone.",
         None,
     ),
     (

@@ -25,6 +25,7 @@ COMMANDS: Places = {
     "pd": ("flaredb.cli.pd_command:pd", "run one placement driver"),
     "server": ("flaredb.cli.server_command:server", "run one store"),
     "status": ("flaredb.cli.status.command:status", "how the cluster is, in a sentence"),
+    "top": ("flaredb.cli.top.command:top", "a live view of stores, regions, rates and moves"),
     "bench": ("flaredb.cli.bench.command:bench", "a load on the cluster, and what it took"),
     "doctor": ("flaredb.cli.doctor.command:doctor", "what is wrong with this machine or cluster, and how to mend it"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),

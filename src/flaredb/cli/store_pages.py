@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ class Page:
 
     why: str = ""
     """Why there is no answer."""
+
+    at_s: float = 0.0
+    """When it was answered, by the monotonic clock."""
 
 
 def ask_stores(addresses: Mapping[int, str], path: str, timeout_s: float = TIMEOUT_S) -> dict[int, Page]:
@@ -56,7 +60,7 @@ def ask_store(address: str, path: str, timeout_s: float = TIMEOUT_S) -> Page:
         connection.close()
     if response.status != 200:
         return Page(why=f"answers {response.status} to {path}")
-    return Page(text, answered=True)
+    return Page(text, answered=True, at_s=time.monotonic())
 
 
 def is_loopback(host: str) -> bool:

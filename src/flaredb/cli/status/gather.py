@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from flaredb.cli.ctl.http import Pd, PdRefused
@@ -20,15 +20,17 @@ def gather(pd: Pd) -> ClusterFacts:
     """Ask PD, and every store that was not removed. Errors: PdUnreachable, PdRefused."""
     listed = pd.get("/stores").get("stores") or []
     pages = ask_stores(status_addresses(listed, pd.hosts), "/status")
-    return facts_of(pd, listed, reaches(listed, pages, pd.hosts))
+    regions = (pd.get("/regions") or {}).get("regions") or []
+    return facts_of(pd, listed, reaches(listed, pages, pd.hosts), regions)
 
 
-def facts_of(pd: Pd, listed: list[Mapping[str, Any]], reach: Mapping[int, Reach]) -> ClusterFacts:
-    """The same, where the stores were asked already. ``listed``: PD's store objects."""
+def facts_of(
+    pd: Pd, listed: Sequence[Mapping[str, Any]], reach: Mapping[int, Reach], regions: Sequence[Mapping[str, Any]]
+) -> ClusterFacts:
+    """The same, where these were asked for already. ``listed`` and ``regions``: PD's objects."""
     now_s = pd.now_s()
     schedule = pd.get("/config/schedule") or {}
     replicas = (pd.get("/config/replicate") or {}).get("max-replicas", 3)
-    regions = (pd.get("/regions") or {}).get("regions") or []
     moves = (move_of(line) for line in pd.get("/operators") or [])
     since_s = int(now_s) - HISTORY_S
     ended = pd.get(f"/operators/records?from={since_s}") or []

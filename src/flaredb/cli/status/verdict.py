@@ -155,7 +155,8 @@ def _weakness(facts: ClusterFacts, weakest: list[RegionFacts], gone: Collection[
         why = f"only {sound} of {len(region.voters)} replicas in order, and {needed} are needed"
         return f"{who} {has} {why}"
     if region.voters_before:
-        return f"{who} {has} replicas that change right now"
+        to_spare = count(least, "replica") if least else "none"
+        return f"{who} {has} members that change right now, and {to_spare} to spare"
     if len(region.voters) < facts.replicas_wanted:
         return f"{who} {has} {count(len(region.voters), 'replica')} of {facts.replicas_wanted} so far"
     if len(region.voters) == 1:
@@ -259,7 +260,10 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
     for store in facts.stores:
         if store.state == "Offline":
             held = _held(facts, store)
-            parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it")
+            if held:
+                parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it")
+            else:
+                parts.append(f"store {store.id} is drained, and about to be a tombstone")
         elif store.state == "Down" and _held(facts, store):
             parts.append(f"the {count(_held(facts, store), 'replica')} of store {store.id} are made anew elsewhere")
     moving = len({move.region_id for move in facts.moves})
@@ -268,7 +272,7 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
         parts.append(
             f"about {about(remaining_s)} to go" if remaining_s is not None else "too early to say for how long"
         )
-    elif parts:
+    elif parts and work_left(facts):
         parts.append("no region changes right now" + (": halt-scheduling is on" if facts.halted else ""))
     waiting = [store for store in facts.stores if store.id in gone and store.state in ("Up", "Disconnected")]
     if not moving and waiting:
