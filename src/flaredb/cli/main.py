@@ -8,7 +8,6 @@ what is wrong and what to change.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import click
 from flaredb import __version__
 from flaredb.cli.guard import guarded
 from flaredb.cli.lazy import LazyCommands, Places
+from flaredb.cli.startup import begin_process, end_process
 
 COMMANDS: Places = {
     "demo": ("flaredb.cli.demo_command:demo", "start a whole cluster to try"),
@@ -71,8 +71,8 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
     if arguments is None:
-        # This process ends here: searching everything that was loaded for garbage would only delay it.
-        gc.freeze()
+        begin_process()
+    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
+    end_process()
     sys.exit(code)
