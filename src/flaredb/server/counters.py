@@ -102,6 +102,8 @@ class Counters:
     # Gauges: Sources.measure sets them before each scrape.
     messages_refused: int = 0
     """Raft messages that no working store sends (store/sanity.py)."""
+    reads: dict[str, int] = field(default_factory=dict)
+    """Reads that became consistent: by the leader's lease, and by a ReadIndex round."""
     region_count: int = 0
     leader_count: int = 0
     capacity_bytes: int = 0

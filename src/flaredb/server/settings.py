@@ -127,6 +127,14 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     raft_max_election_timeout_ticks: Count = 0
     """Longest randomised election timeout, exclusive; 0: twice the shortest."""
 
+    read_mode: Literal["lease", "read-index"] = "lease"
+    """How a leader makes sure that it still leads before it answers a read: by a lease, which its heartbeats renew, as
+    TiKV does, or by a round of messages for the reads of each moment, which assumes nothing of clocks."""
+
+    raft_store_max_leader_lease_ms: Count = 0
+    """How long a lease lasts at most; 0, and whatever is longer than is safe: as long as is safe, which is the election
+    timeout less two ticks and less what clocks may differ. TiKV: 9s."""
+
     raft_entry_max_size_bytes: Positive = ENTRY_SIZE_BYTES_MAX
     """A larger write is refused with RaftEntryTooLarge."""
 
@@ -201,6 +209,12 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
             yield (
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
+            )
+        lease_ms, timeout_ms = self.raft_store_max_leader_lease_ms, low * self.raft_base_tick_interval_ms
+        if lease_ms >= timeout_ms:
+            yield (
+                f"raftstore.raft-store-max-leader-lease = {lease_ms} ms must be less than the shortest election "
+                f"timeout of {timeout_ms} ms: after that another leader may have been elected"
             )
         if self.raft_log_gc_count_limit <= self.raft_log_gc_threshold:
             yield (
