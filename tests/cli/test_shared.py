@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 import sys
-from typing import Any
 
 import click
 import pytest
@@ -15,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaredb.cli.lazy import LazyCommands
-from flaredb.cli.main import COMMANDS, cli, main
-from flaredb.cli.notation import json_row, shown
+from flaredb.cli.main import COMMANDS, Main, cli
+from flaredb.cli.notation import in_file, json_row, shown
 from flaredb.cli.output import Column, items_of
 from flaredb.cli.output_rows import HEAD_ROWS, Rows
 from flaredb.model.keys import parse_key
@@ -45,6 +44,14 @@ def test_what_is_shown_reads_back(raw: bytes) -> None:
     assert parse_key(text) == raw
     assert text.isprintable()
     assert not text.startswith("-")
+    assert parse_key(in_file(raw)) == raw
+
+
+def test_files_carry_lines_and_spaces_as_they_are() -> None:
+    assert in_file(" two\nlines\t漢".encode()) == " two\nlines\t漢"
+    assert in_file(b"") == ""
+    assert in_file(b"-x") == "-x"
+    assert [in_file(raw) for raw in (b"b64:", b"\r", b"\xff")] == ["b'b64:'", r"b'\r'", r"b'\xff'"]
 
 
 COLUMNS = [Column("key"), Column("value")]
@@ -112,21 +119,14 @@ def test_the_module_is_the_command() -> None:
         assert (ran[0].returncode, ran[0].stdout, ran[0].stderr) == (ran[1].returncode, ran[1].stdout, ran[1].stderr)
 
 
-def test_whoever_stops_reading_is_not_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError(32, "Broken pipe")
+@click.command()
+def unread() -> None:
+    raise BrokenPipeError(32, "Broken pipe")
 
-        def fileno(self) -> int:
-            raise OSError
 
-    def run(*_arguments: Any, **_options: Any) -> int:
-        raise BrokenPipeError(32, "Broken pipe")
-
-    complaints = io.StringIO()
-    monkeypatch.setattr(cli, "main", run)
-    monkeypatch.setattr(sys, "stdout", Gone())
-    monkeypatch.setattr(sys, "stderr", complaints)
-    with pytest.raises(SystemExit) as ended:
-        main(["ctl"])
-    assert (ended.value.code, complaints.getvalue()) == (141, "")
+def test_whoever_stops_reading_is_not_told_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    group = Main("flaredb", places={"unread": (f"{__name__}:unread", "")})
+    # The test's own standard output stays.
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert group.main(["unread"], standalone_mode=False) == 141
+    assert capsys.readouterr() == ("", "")

@@ -6,6 +6,7 @@ A command that belongs to no group is a :class:`RootCommand`; those in groups ge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from flaredb.cli.output import FORMS, Facts, Table, show
 
 if TYPE_CHECKING:
     from flaredb.cli.ctl.http import Pd
+    from flaredb.cli.kv.calls import Caller
 
 ENVIRONMENT = ("FLAREDB_URL", "FLAREDB_PD")
 """Where the cluster is, if no option says so; the first that is set counts."""
@@ -33,6 +35,12 @@ class Session:
     form: str = ""
     """Of cli/output.py; "" chooses by where the output goes."""
 
+    caller: Caller | None = None
+    """Carries out commands on data; None: a client of its own for each."""
+
+    on_key: Callable[[bytes], None] | None = None
+    """Told of keys that commands on data have met; the shell completes them."""
+
     _pd: Pd | None = field(default=None)
 
     @property
@@ -48,6 +56,11 @@ class Session:
 
             self._pd = Pd(self.addresses)
         return self._pd
+
+    def met(self, key: bytes) -> None:
+        """A command has met a key."""
+        if self.on_key is not None:
+            self.on_key(key)
 
     def show(self, raw: Any, view: Table | Facts | str) -> None:
         """Print an answer in the form asked for."""
@@ -75,26 +88,31 @@ def _set_form(context: click.Context, _option: click.Parameter, value: str | Non
 _OPTIONS_WITH_VALUE = ("-u", "--pd", "--url", "-o", "--output")
 
 
+def _url_option(is_root: bool) -> click.Option:
+    return click.Option(
+        ["-u", "--pd", "--url"],
+        metavar="URL",
+        envvar=ENVIRONMENT if is_root else None,
+        expose_value=False,
+        callback=_set_urls,
+        hidden=not is_root,
+        help=f"PD's address, several with commas between; also {ENVIRONMENT[0]}  [default: {DEFAULT_PD}]",
+    )
+
+
+def _form_option(is_root: bool) -> click.Option:
+    return click.Option(
+        ["-o", "--output"],
+        type=click.Choice(FORMS),
+        expose_value=False,
+        callback=_set_form,
+        hidden=not is_root,
+        help="form of the answer  [default: table on a terminal, else tsv]",
+    )
+
+
 def _common_options(is_root: bool) -> list[click.Option]:
-    return [
-        click.Option(
-            ["-u", "--pd", "--url"],
-            metavar="URL",
-            envvar=ENVIRONMENT if is_root else None,
-            expose_value=False,
-            callback=_set_urls,
-            hidden=not is_root,
-            help=f"PD's address, several with commas between; also {ENVIRONMENT[0]}  [default: {DEFAULT_PD}]",
-        ),
-        click.Option(
-            ["-o", "--output"],
-            type=click.Choice(FORMS),
-            expose_value=False,
-            callback=_set_form,
-            hidden=not is_root,
-            help="form of the answer  [default: table on a terminal, else tsv]",
-        ),
-    ]
+    return [_url_option(is_root), _form_option(is_root)]
 
 
 class IdType(click.ParamType):  # type: ignore[type-arg]
@@ -128,6 +146,14 @@ class RootCommand(CommonCommand):
     """A command directly below ``flaredb`` with the common options."""
 
     is_root = True
+
+
+class PrintingCommand(click.Command):
+    """A command that asks no cluster, and prints in the form asked for by -o."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_form_option(is_root=True))
 
 
 class CommonGroup(HintingGroup):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Places = dict[str, tuple[str, str]]
 """word -> ("module:name", what it is for, in a few words)."""
@@ -20,6 +22,8 @@ class HintingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does. Errors: UsageError with the nearest word, or all of them."""
         if self.get_command(context, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
             known = self.list_commands(context)
             near = difflib.get_close_matches(args[0], known, 1)
             hint = f"did you mean {near[0]}?" if near else self._known(context, known)
@@ -53,3 +57,14 @@ class LazyCommands(HintingGroup):
         """The words and what they are for, without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._places.items()])
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The words and options that begin so, without loading any command."""
+        from click.shell_completion import CompletionItem
+
+        words = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self._places.items()
+            if name.startswith(incomplete) and not incomplete.startswith("-")
+        ]
+        return words + click.Command.shell_complete(self, context, incomplete)

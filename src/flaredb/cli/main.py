@@ -11,14 +11,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from flaredb import __version__
-from flaredb.cli.exits import EXIT_FAILURE, EXIT_USAGE
+from flaredb.cli.guard import guarded
 from flaredb.cli.lazy import LazyCommands, Places
-from flaredb.model.errors import ConfigError, FlareDBError
+from flaredb.cli.startup import begin_process, end_process
 
 COMMANDS: Places = {
     "demo": ("flaredb.cli.demo_command:demo", "start a whole cluster to try"),
@@ -29,6 +29,10 @@ COMMANDS: Places = {
     "bench": ("flaredb.cli.bench.command:bench", "a load on the cluster, and what it took"),
     "doctor": ("flaredb.cli.doctor.command:doctor", "what is wrong with this machine or cluster, and how to mend it"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),
+    "kv": ("flaredb.cli.kv.command:kv", "read and write data"),
+    "shell": ("flaredb.cli.shell.command:shell", "commands on data, one after the other"),
+    "config": ("flaredb.cli.config.command:config", "check and explain configuration files"),
+    "completion": ("flaredb.cli.completion_command:completion", "completion of commands by your shell"),
     "sim": ("flaredb.cli.sim_command:sim", "test whole clusters under faults, in virtual time"),
 }
 """Every command: one line each, loaded when it is called."""
@@ -37,8 +41,22 @@ EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE: whoever read the output has gone."""
 
 
+class Main(LazyCommands):
+    """The root of all commands."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command. That nobody reads its output any more ends it without a word."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            with contextlib.suppress(OSError):
+                # What is still buffered must not fail once more while the interpreter ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_BROKEN_PIPE
+
+
 @click.group(
-    cls=LazyCommands,
+    cls=Main,
     places=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,37 +75,8 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    try:
-        code = cli.main(args=arguments, prog_name="flaredb", standalone_mode=False)
-    except click.ClickException as error:
-        code = _complain(_usage_message(error), EXIT_USAGE)
-    except ConfigError as error:
-        code = _complain(str(error), EXIT_USAGE)
-    except FlareDBError as error:
-        code = _complain(str(error), getattr(error, "exit_status", EXIT_FAILURE))
-    except BrokenPipeError:
-        code = _silent(EXIT_BROKEN_PIPE)
-    except OSError as error:
-        code = _complain(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_FAILURE)
-    except (KeyboardInterrupt, click.Abort):
-        code = 130
-    sys.exit(code or 0)
-
-
-def _usage_message(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split()).rstrip(".")
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"{message}; see {error.ctx.command_path} --help"
-    return message
-
-
-def _silent(code: int) -> int:
-    """Nobody reads: what is still buffered must not fail once more while the interpreter ends."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
-
-
-def _complain(message: str, code: int) -> int:
-    click.echo(f"flaredb: {message}", err=True)
-    return code
+    if arguments is None:
+        begin_process()
+    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
+    end_process()
+    sys.exit(code)

@@ -6,14 +6,18 @@ that reads back as the same bytes, else as a bytes literal. JSON has ``key`` so,
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
 from flaredb.model.keys import format_key, parse_key, parse_key_list
 
-_MARKS = ("b'", 'b"', "hex:", "b64:", "-", "+inf")
-"""What a plain text must not start with: it would be read as something else, or taken for an option."""
+_MARKS = ("b'", 'b"', "hex:", "b64:")
+"""What a plain text must not start with: it would be read as something else."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Not the tab, not the end of a line."""
 
 
 def shown(raw: bytes) -> str:
@@ -22,19 +26,28 @@ def shown(raw: bytes) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         return format_key(raw)
-    if not text.isprintable() or text.strip() != text or not text or text.startswith(_MARKS):
+    if not text.isprintable() or text.strip() != text or not text or text.startswith((*_MARKS, "-", "+inf")):
         return format_key(raw)
     return text
 
 
+def in_file(raw: bytes) -> str:
+    """As :func:`shown`, for what quotes texts itself (JSON, csv): lines, tabs and spaces stand as they are."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return format_key(raw)
+    return format_key(raw) if text.startswith(_MARKS) or _CONTROL.search(text) else text
+
+
 def json_key(key: bytes) -> dict[str, str]:
     """The fields of a key in JSON."""
-    return {"key": shown(key), "key_hex": key.hex()}
+    return {"key": in_file(key), "key_hex": key.hex()}
 
 
 def json_row(key: bytes, value: bytes) -> dict[str, str]:
     """The fields of a key and its value in JSON."""
-    return {"key": shown(key), "key_hex": key.hex(), "value": shown(value), "value_hex": value.hex()}
+    return {**json_key(key), "value": in_file(value), "value_hex": value.hex()}
 
 
 class BytesType(click.ParamType):  # type: ignore[type-arg]

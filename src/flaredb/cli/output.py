@@ -6,7 +6,6 @@ An answer that is there as a whole is given to :func:`show`; rows that come one 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,11 +48,8 @@ class Facts:
 def show(form: str, raw: Any, view: Table | Facts | str) -> None:
     """Print ``raw`` as JSON, or ``view`` for people or programs; ``form`` "" chooses by where it goes."""
     form = chosen(form)
-    if form == "json":
-        click.echo(json.dumps(raw, indent=2, ensure_ascii=False))
-    elif form == "jsonl":
-        for item in items_of(raw):
-            click.echo(json.dumps(item, ensure_ascii=False))
+    if form in ("json", "jsonl"):
+        _print_json(form, raw)
     elif isinstance(view, str):
         click.echo(view)
     elif form == "tsv":
@@ -78,6 +74,16 @@ def items_of(raw: Any) -> list[Any]:
 def key_text(hexadecimal: str, open_end: str) -> str:
     """A key that PD writes in hexadecimal digits, in the notation for people; ``open_end`` stands for none."""
     return format_key(bytes.fromhex(hexadecimal)) if hexadecimal else open_end
+
+
+def _print_json(form: str, raw: Any) -> None:
+    import json
+
+    if form == "json":
+        click.echo(json.dumps(raw, indent=2, ensure_ascii=False))
+        return
+    for item in items_of(raw):
+        click.echo(json.dumps(item, ensure_ascii=False))
 
 
 def _print_tsv(view: Table | Facts) -> None:

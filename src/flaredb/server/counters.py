@@ -108,6 +108,8 @@ class Counters:
     bytes_moved: dict[str, int] = field(default_factory=dict)
     """Keys and values of them, in bytes."""
 
+    reads: dict[str, int] = field(default_factory=dict)
+    """Reads that became consistent: by the leader's lease, and by a ReadIndex round."""
     region_count: int = 0
     leader_count: int = 0
     capacity_bytes: int = 0

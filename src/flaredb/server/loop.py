@@ -66,9 +66,13 @@ class Rim(Protocol):
         ...
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is one, a clock that counts the time for which the machine was suspended: leases end meanwhile."""
+
+
 def monotonic_ms() -> int:
     """Milliseconds of a clock that never goes back."""
-    return time.monotonic_ns() // 1_000_000
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class StoreLoop:
@@ -138,6 +142,7 @@ class StoreLoop:
         del self._inbox[: self._inputs_per_step]
         started = time.perf_counter()
         try:
+            # The clock is read after the inputs were taken: a read by lease is as of that time.
             effects = self.store.step(self._now_ms(), inputs)
             for effect in effects:
                 self._perform(effect)

@@ -321,6 +321,8 @@ class StoreNode:
         peers = self.loop.store.peers.values()
         counters.region_count = len(peers)
         counters.messages_refused = self.loop.store.messages_refused
+        reads = self.loop.store.read_counts
+        counters.reads = {"lease": reads.by_lease, "read_index": reads.by_round}
         counters.leader_count = sum(peer.is_leader for peer in peers)
         traffic = self.loop.store.traffic()
         for direction, keys, size in (
@@ -386,6 +388,8 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         batch_entry_size_bytes=min(StoreConfig().batch_entry_size_bytes, raft.raft_entry_max_size_bytes),
         message_size_bytes_max=raft.raft_max_size_per_msg_bytes,
         inflight_messages_max=raft.raft_max_inflight_msgs,
+        lease_reads=raft.read_mode == "lease",
+        lease_ms=raft.raft_store_max_leader_lease_ms,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
         log_count_max=raft.raft_log_gc_count_limit,

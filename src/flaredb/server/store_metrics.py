@@ -49,6 +49,7 @@ def _raft(counters: Counters) -> list[Metric]:
             "Replicas on this store, and how many of them lead",
             {"region": counters.region_count, "leader": counters.leader_count},
         ),
+        counter("flaredb_reads_total", "Reads by what proved their leader", counters.reads, label="by"),
         plain_histogram(
             "tikv_raftstore_append_log_duration_seconds", "Making log entries durable", counters.append_log
         ),

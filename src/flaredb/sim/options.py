@@ -130,8 +130,9 @@ class SimOptions:
     def describe(self) -> str:
         """One line for people."""
         config = self.store
+        reads = "lease" if config.lease_reads else "read-index"
         return (
-            f"{self.stores} stores, {self.regions} regions, tick {config.tick_ms} ms, election "
+            f"{self.stores} stores, {self.regions} regions, reads by {reads}, tick {config.tick_ms} ms, election "
             f"{config.election_ticks}-{config.election_ticks_max} ticks, split at {config.region_max_size_bytes} "
             f"bytes, faults: {', '.join(self.faults.names()) or 'none'}"
         )
@@ -203,6 +204,7 @@ def _store(rng: Random, seed: int) -> StoreConfig:
         snapshots_sending_max=rng.choice((1, 3)),
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
+        lease_reads=seed % 4 > 0,
         bulk_load_bytes_min=(0, 300, 1 << 20)[seed % 3],
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),

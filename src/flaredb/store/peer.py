@@ -12,11 +12,11 @@ from flaredb.model.commands import Operation, Request
 from flaredb.model.ids import PeerId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
-from flaredb.raft import Config, Message, RawNode, StateRole
+from flaredb.raft import Config, LeaseClock, Message, RawNode, ReadOnlyOption, StateRole
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import ReceivedSnapshot
 from flaredb.store.raft_storage import RaftStorage
-from flaredb.store.read_queue import ReadQueue
+from flaredb.store.read_queue import ReadCounts, ReadQueue
 from flaredb.store.snapshot_desk import SnapshotDesk
 
 
@@ -138,6 +138,8 @@ class Peer:
         rng: Random,
         first_start: bool,
         desk: SnapshotDesk,
+        clock: LeaseClock,
+        counts: ReadCounts,
     ) -> None:
         """Load the replica ``meta`` of ``region``, or make an empty one. Errors: StateCorrupted."""
         self.region = region
@@ -145,7 +147,8 @@ class Peer:
         self.storage = RaftStorage(engine, region, config.log_cache_bytes_max, desk)
         self.applied_index = self.storage.apply_state.applied_index
         self.synced_applied_index = self.applied_index
-        self.node = RawNode(_raft_config(config, meta.id, self.applied_index, first_start), self.storage, rng)
+        raft_config = _raft_config(config, meta.id, self.applied_index, first_start, clock)
+        self.node = RawNode(raft_config, self.storage, rng)
         self.store_of: dict[int, StoreId] = {peer.id: peer.store_id for peer in region.peers}
         """Where to answer: members, and whoever wrote although it is none that is known here."""
         self.leader_id = 0
@@ -160,7 +163,7 @@ class Peer:
         """Writes of this step, to be proposed at its end."""
         self.proposals: dict[int, list[Proposal]] = {}
         """By index, all above the applied one; several for one index if this peer led in several terms."""
-        self.reads = ReadQueue(rng.getrandbits(64))
+        self.reads = ReadQueue(rng.getrandbits(64), counts)
         self.parked: list[Request] = []
         """Requests that wait for a leader to be known."""
         self.unsynced: deque[Unsynced] = deque()
@@ -256,7 +259,9 @@ class Peer:
         }
 
 
-def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start: bool) -> Config:
+def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start: bool, clock: LeaseClock) -> Config:
+    """Promises are kept in every mode of reading, so that stores may change theirs one after the other."""
+    lease_ms = config.lease_length_ms
     return Config(
         id=peer_id,
         election_tick=config.election_ticks,
@@ -268,6 +273,10 @@ def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start
         max_inflight_msgs=config.inflight_messages_max,
         max_committed_size_per_ready=config.apply_size_bytes_max,
         check_quorum=True,
+        read_only_option=ReadOnlyOption.LeaseBased if lease_ms else ReadOnlyOption.Safe,
+        keeps_promises=True,
+        lease_clock=clock if lease_ms else None,
+        lease_length=lease_ms,
         pre_vote=True,
         skip_bcast_commit=True,
         batch_append=True,

@@ -14,6 +14,7 @@ from flaredb.model.errors import RegionError, UndeterminedResult
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
+from flaredb.raft import LeaseClock
 from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
 from flaredb.store.early_messages import EarlyMessages
@@ -22,6 +23,7 @@ from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
 from flaredb.store.outbox import Outbox
 from flaredb.store.peer import Peer, Traffic
+from flaredb.store.read_queue import ReadCounts
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -54,6 +56,9 @@ class StoreState:
         self.engine = engine
         self.files = files
         self.now_ms = now_ms
+        self.lease_clock = LeaseClock(now_ms)
+        """The time of the step, for the leases of all peers."""
+        self.read_counts = ReadCounts()
         self.peers: dict[RegionId, Peer] = {}
         self.region_map = RegionMap()
         self.routes = RouteCache()
@@ -141,7 +146,17 @@ class StoreState:
         """Take in the replica ``meta`` of a region, by default the one that the region has on this store."""
         meta = meta or region.peer_on(self.store_id)
         assert meta is not None, f"region {region.id} has no peer on store {self.store_id}"
-        peer = Peer(self.config, meta, region, self.engine, self._rng, first_start, self.desk)
+        peer = Peer(
+            self.config,
+            meta,
+            region,
+            self.engine,
+            self._rng,
+            first_start,
+            self.desk,
+            self.lease_clock,
+            self.read_counts,
+        )
         peer.next_report_ms = peer.asked_pd_ms = self.now_ms
         if peer.is_initialised:
             self.region_map.insert(region)
