@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from flaredb.cli.ctl.grammar import ID, KEY, CtlGroup, Session, pass_session
 from flaredb.cli.ctl.http import key_path
+from flaredb.cli.grammar import ID, CommonGroup, Session, pass_session
+from flaredb.cli.notation import KEY
 
 
-@click.group(cls=CtlGroup, short_help="why something is or is not happening")
+@click.group(cls=CommonGroup, short_help="why something is or is not happening")
 def why() -> None:
     """Why something is or is not happening to a region, a store or a key, in one or two sentences."""
 
