@@ -11,17 +11,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from flaredb.engine.rocks_options import RocksOptions
 from flaredb.model import keys
 from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.flow_settings import FlowControlSettings
 from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
-from flaredb.store.config import FlowLimits
 
-FLOW = FlowLimits()
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -92,44 +90,6 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     raw_scan_region_error: Literal["auto", "status", "region-error"] = "auto"
     """How RawScan reports a region error: as gRPC status UNAVAILABLE, in the response, or by what the client can read.
     The official Python client takes the second for an empty range and loses rows (wire facts 3.5)."""
-
-
-class FlowControlSettings(Section, frozen=True, kw_only=True):
-    """[storage.flow-control]: how far the engine may be behind before writes are refused with ServerIsBusy.
-
-    From a threshold on the more are refused the further it is behind, from twice the threshold on all. Keys are TiKV's.
-    """
-
-    memtables_threshold: Positive = FLOW.memtables
-    """Full memtables that wait to be flushed. Half of RocksDB's own brake at most."""
-
-    l0_files_threshold: Positive = FLOW.level0_files
-    """Table files on level 0, of the column family that has most."""
-
-    soft_pending_compaction_bytes_limit_bytes: Positive = FLOW.pending_bytes_soft
-    """Bytes that wait to be compacted. TiKV: 192GiB."""
-
-    hard_pending_compaction_bytes_limit_bytes: Positive = FLOW.pending_bytes_hard
-    """From here on no write is let in. TiKV: 1TiB."""
-
-    def problems(self) -> Iterator[str]:
-        """What would let RocksDB stop the whole process before writes are refused, or contradicts itself."""
-        rocks = RocksOptions()
-        for name, threshold, brake in (
-            ("memtables-threshold", self.memtables_threshold, rocks.write_buffers_unflushed_max),
-            ("l0-files-threshold", self.l0_files_threshold, rocks.level0_slowdown_files),
-        ):
-            if 2 * threshold >= brake:
-                yield (
-                    f"storage.flow-control.{name} = {threshold} must be less than {brake // 2}: RocksDB itself brakes "
-                    f"at {brake}, and writes are refused up to twice the threshold only"
-                )
-        soft, hard = self.soft_pending_compaction_bytes_limit_bytes, self.hard_pending_compaction_bytes_limit_bytes
-        if soft >= hard:
-            yield (
-                f"storage.flow-control.soft-pending-compaction-bytes-limit = {soft} must be less than "
-                f"storage.flow-control.hard-pending-compaction-bytes-limit = {hard} (bytes)"
-            )
 
 
 class StorageSettings(Section, frozen=True, kw_only=True):
