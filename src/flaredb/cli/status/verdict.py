@@ -225,10 +225,8 @@ def _short(facts: ClusterFacts, counts: RegionCounts, gone: Collection[int]) -> 
     all_of = f"{counts.short:,} of {count(counts.all, 'region')}"
     verb = "has" if counts.short == 1 else "have"
     text = f"{all_of} {verb} fewer than {facts.replicas_wanted} replicas that work"
-    staying = sum(store.id not in gone and store.state != "Offline" for store in facts.stores)
-    if staying < facts.replicas_wanted and not gone:
-        return f"{text}, for which there are too few stores ({staying}: add {facts.replicas_wanted - staying})"
-    return text
+    lack = "" if gone else _lack_of_stores(facts, gone)
+    return f"{text} ({lack})" if lack else text
 
 
 # ---------------------------------------------------------------- what moves
@@ -257,15 +255,17 @@ def remaining(facts: ClusterFacts) -> float | None:
 
 def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None) -> str:
     parts = []
+    lack = _lack_of_stores(facts, gone)
     for store in facts.stores:
-        if store.state == "Offline":
-            held = _held(facts, store)
-            if held:
-                parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it")
-            else:
-                parts.append(f"store {store.id} is drained, and about to be a tombstone")
-        elif store.state == "Down" and _held(facts, store):
-            parts.append(f"the {count(_held(facts, store), 'replica')} of store {store.id} are made anew elsewhere")
+        held = _held(facts, store)
+        if store.state == "Offline" and not held:
+            parts.append(f"store {store.id} is drained, and about to be a tombstone")
+        elif store.state == "Offline":
+            stuck = f", which have nowhere to go: {lack}" if lack else ""
+            parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it{stuck}")
+        elif store.state == "Down" and held:
+            can = f"cannot be made anew: {lack}" if lack else "are made anew elsewhere"
+            parts.append(f"the {count(held, 'replica')} of store {store.id} {can}")
     moving = len({move.region_id for move in facts.moves})
     if moving:
         parts.append(f"{count(moving, 'region')} {'changes' if moving == 1 else 'change'} right now")
@@ -286,6 +286,15 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
         return ""
     text = "; ".join(parts)
     return f"Moving: {text}."
+
+
+def _lack_of_stores(facts: ClusterFacts, gone: Collection[int]) -> str:
+    """Why replicas have nowhere to go; "" if they have."""
+    staying = sum(store.id not in gone and store.state != "Offline" for store in facts.stores)
+    lacking = facts.replicas_wanted - staying
+    if lacking <= 0:
+        return ""
+    return f"{count(staying, 'store')} for {count(facts.replicas_wanted, 'replica')}, so add {count(lacking, 'store')}"
 
 
 def _held(facts: ClusterFacts, store: StoreFacts) -> int:
