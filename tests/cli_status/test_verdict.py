@@ -216,6 +216,18 @@ MOVING: list[tuple[str, ClusterFacts, str, float | None]] = [
         15.0,
     ),
     (
+        "a drain between two moves",
+        cluster(DRAINED, DRAINING, ended_s_ago=(4.0, 10.0)),
+        "Moving: store 4 is being drained, 3 regions left on it; about 15 s to go.",
+        15.0,
+    ),
+    (
+        "a drain that has stopped",
+        cluster(DRAINED, DRAINING, ended_s_ago=(20.0, 30.0)),
+        "Moving: store 4 is being drained, 3 regions left on it; no region changes right now.",
+        None,
+    ),
+    (
         "what ended long ago tells nothing of the pace",
         cluster(DRAINED, DRAINING, moves=(MOVE,), ended_s_ago=(4.0, 100.0)),
         "Moving: store 4 is being drained, 3 regions left on it; 1 region changes right now; too early to say for how "

@@ -17,6 +17,9 @@ RATE_WINDOW_S = 60.0
 
 RATE_MOVES_MIN = 2
 
+BETWEEN_S = 10.0
+"""When the last move ended so lately, the next one is only about to begin."""
+
 LOW_SPACE = 0.10
 """Of a disk."""
 
@@ -248,7 +251,7 @@ def remaining(facts: ClusterFacts) -> float | None:
     """Seconds until that is done, at the pace of the last minute; None if there is no pace to go by."""
     left = work_left(facts)
     recent = [age for age in facts.ended_s_ago if age <= RATE_WINDOW_S]
-    if not left or len(recent) < RATE_MOVES_MIN or not facts.moves:
+    if not left or len(recent) < RATE_MOVES_MIN or not (facts.moves or min(recent) <= BETWEEN_S):
         return None
     return left * max(1.0, *recent) / len(recent)
 
@@ -272,6 +275,8 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
         parts.append(
             f"about {about(remaining_s)} to go" if remaining_s is not None else "too early to say for how long"
         )
+    elif parts and remaining_s is not None:
+        parts.append(f"about {about(remaining_s)} to go")
     elif parts and work_left(facts):
         parts.append("no region changes right now" + (": halt-scheduling is on" if facts.halted else ""))
     waiting = [store for store in facts.stores if store.id in gone and store.state in ("Up", "Disconnected")]
