@@ -160,4 +160,6 @@ _STYLES = {
     "Down": "red",
     "Tombstone": "dim",
     "paused": "yellow",
+    "draining": "yellow",
+    "no answer": "red",
 }
