@@ -14,9 +14,10 @@ from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
 from flaredb.model.region import RegionEpoch
 from flaredb.pd.core import PdCore
-from flaredb.raft import Compacted, MessageType
+from flaredb.raft import Compacted, Configuration, MessageType
+from flaredb.raft import check_invariants as check_raft
 from flaredb.sim.world import Violation, World
-from flaredb.store.invariants import check_peer, check_store
+from flaredb.store.invariants import check_members, check_peer, check_store
 from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
 from flaredb.store.peer import Peer
 from flaredb.store.store import Store
@@ -46,6 +47,7 @@ class Invariants:
         self._seen_applied: dict[PeerKey, int] = {}
         """Of the lives that go on."""
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
+        self._seen_conf: dict[PeerKey, Configuration] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
         self._gone: dict[str, set[PeerKey]] = {}
         self._granted: set[int] = set()
@@ -79,12 +81,14 @@ class Invariants:
             )
         self._seen_applied[key] = peer.applied_index
         self._seen_epoch[key] = peer.region.epoch
+        self._seen_conf[key] = peer.node.raft.prs.conf
+        check_members(peer)
         self._peers_of.setdefault(node.name, set()).add(key)
 
     def after_death(self, node: StoreNode) -> None:
         """What was not synced may be gone: only promises are remembered."""
         for key in self._peers_of.pop(node.name, ()):
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
         self._gone.pop(node.name, None)
 
     def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
@@ -95,6 +99,7 @@ class Invariants:
         if self._steps % self._check_every == 0:
             check_store(store)
             for peer in store.peers.values():
+                check_raft(peer.node)
                 self._check_peer(node, peer)
         else:
             for region_id in store.handled:
@@ -119,15 +124,17 @@ class Invariants:
             self._seen_applied[key] = peer.applied_index
         if peer.is_leader:
             self._check_leader(node, peer)
-        if peer.region.epoch is not self._seen_epoch[key]:
+        if peer.region.epoch is not self._seen_epoch[key] or peer.node.raft.prs.conf is not self._seen_conf[key]:
             self._check_epoch(node, peer, key)
+            self._seen_conf[key] = peer.node.raft.prs.conf
+            check_members(peer)
 
     def _check_gone(self, node: StoreNode, store: Store) -> None:
         """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""
         here = {(peer.region.id, peer.meta.id) for peer in store.peers.values()}
         for key in self._peers_of[node.name] - here:
             self._peers_of[node.name].discard(key)
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
             self._gone.setdefault(node.name, set()).add(key)
 
     def _check_applied(self, node: StoreNode, peer: Peer, seen: int) -> None:

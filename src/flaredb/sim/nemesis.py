@@ -32,11 +32,14 @@ class Nemesis:
         self.world = cluster.world
         self._rng: Random = self.world.rng("nemesis")
         self._is_over = False
+        self.began_us: int | None = None
+        self.ended_us: int | None = None
         self._timings = self.world.rng("nemesis/timing")
         self.strikes: dict[str, int] = {}
 
     def start(self) -> None:
         """Begin all faults that this run has."""
+        self.began_us = self.world.now_us
         faults = self.cluster.options.faults
         for name, mean_ms, strike in (
             ("crash", faults.crash_ms, self._crash),
@@ -59,6 +62,7 @@ class Nemesis:
     def stop(self) -> None:
         """Heal everything that can be healed at once."""
         self._is_over = True
+        self.ended_us = self.world.now_us
         self.cluster.network.heal_all()
         for node in self.cluster.stores:
             node.aim = None

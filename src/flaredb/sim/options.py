@@ -63,7 +63,10 @@ class Workload:
     """What clients do."""
 
     writers: int = 6
-    """Clients that read and write, finding leaders as they can."""
+    """Clients that read and write, by the real client core."""
+
+    once: int = 1
+    """Clients that read and write, and try everything once."""
 
     pinned: int = 2
     """Per store: clients that only read, and only from that store."""
@@ -81,10 +84,19 @@ class Workload:
     deletes: float = 0.05
     swaps: float = 0.1
     scans: float = 0.05
+    range_deletes: float = 0.0
     """Shares of the operations; the rest are puts."""
+
+    batches: float = 0.0
+    """Share of the reads, puts and deletes that are of several keys at once."""
 
     operation_ms: int = 4_000
     """How long a client tries."""
+
+    read_try_ms: int = 1_500
+    batch_keys_max: int = 512
+    batches_at_once: int = 16
+    """Options of the client core (client/limits.py)."""
 
 
 @dataclass(slots=True)
@@ -264,8 +276,8 @@ def _faults(rng: Random) -> Faults:
 
 def _workload(rng: Random) -> Workload:
     return Workload(
-        writers=rng.choice((3, 6, 10)),
-        think_ms=rng.choice((40, 120, 400)),
+        writers=rng.choice((4, 8, 12)),
+        think_ms=rng.choice((30, 80, 200)),
         hot_keys=rng.choice((3, 12, 30)),
         cold_keys=rng.choice((30, 150)),
         hot_share=rng.choice((0.3, 0.8)),
@@ -274,6 +286,12 @@ def _workload(rng: Random) -> Workload:
         deletes=rng.choice((0.0, 0.0, 0.05)),
         swaps=rng.choice((0.0, 0.1, 0.3)),
         scans=rng.choice((0.0, 0.05)),
+        once=rng.choice((0, 1, 2)),
+        range_deletes=rng.choice((0.0, 0.0, 0.01)),
+        batches=rng.choice((0.0, 0.1, 0.3)),
+        read_try_ms=rng.choice((300, 1_500)),
+        batch_keys_max=rng.choice((2, 512)),
+        batches_at_once=rng.choice((1, 16)),
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flaredb.sim.cluster import SimCluster
@@ -29,6 +32,9 @@ class Report:
     options: str = ""
     trace_hash: str = ""
     simulated_seconds: float = 0.0
+    fault_seconds: float = 0.0
+    """Of virtual time from the first fault to the end, or to the healing."""
+
     events: int = 0
     messages: int = 0
     deaths: int = 0
@@ -37,6 +43,10 @@ class Report:
     done: int = 0
     unknown: int = 0
     strikes: dict[str, int] = field(default_factory=dict)
+
+    def failure_at(self) -> str:
+        """When it went wrong, and after how much, for people."""
+        return f"fails after {self.simulated_seconds:.1f} s and {self.events} events"
 
     def summary(self) -> str:
         """One line for people."""
@@ -55,7 +65,8 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
     cluster = SimCluster(world, options)
     nemesis = Nemesis(cluster)
     try:
-        _run_phases(cluster, nemesis)
+        with _seldom_collected():
+            _run_phases(cluster, nemesis)
     except Violation as violation:
         report.failure = str(violation)
     except Exception as error:
@@ -65,6 +76,9 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
         world.explain("all", "violation", report.failure)
     report.trace_hash = world.trace_hash()
     report.simulated_seconds = world.now_us / SECOND
+    if nemesis.began_us is not None:
+        ended_us = world.now_us if nemesis.ended_us is None else nemesis.ended_us
+        report.fault_seconds = (ended_us - nemesis.began_us) / SECOND
     report.events = world.events
     report.messages = cluster.network.sent
     report.deaths = sum(node.deaths for node in cluster.stores)
@@ -74,6 +88,17 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
     report.unknown = cluster.history.count(Outcome.UNKNOWN)
     report.strikes = dict(sorted(nemesis.strikes.items()))
     return report
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """A run makes millions of objects and keeps some: looking for cycles among them all the time costs a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run_phases(cluster: SimCluster, nemesis: Nemesis) -> None:
