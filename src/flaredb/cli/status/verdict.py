@@ -228,7 +228,7 @@ def _short(facts: ClusterFacts, counts: RegionCounts, gone: Collection[int]) -> 
     all_of = f"{counts.short:,} of {count(counts.all, 'region')}"
     verb = "has" if counts.short == 1 else "have"
     text = f"{all_of} {verb} fewer than {facts.replicas_wanted} replicas that work"
-    lack = "" if gone else _lack_of_stores(facts, gone)
+    lack = "" if gone else _lack_of_stores(facts)
     return f"{text} ({lack})" if lack else text
 
 
@@ -258,7 +258,7 @@ def remaining(facts: ClusterFacts) -> float | None:
 
 def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None) -> str:
     parts = []
-    lack = _lack_of_stores(facts, gone)
+    lack = _lack_of_stores(facts)
     for store in facts.stores:
         held = _held(facts, store)
         if store.state == "Offline" and not held:
@@ -293,9 +293,9 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
     return f"Moving: {text}."
 
 
-def _lack_of_stores(facts: ClusterFacts, gone: Collection[int]) -> str:
+def _lack_of_stores(facts: ClusterFacts) -> str:
     """Why replicas have nowhere to go; "" if they have."""
-    staying = sum(store.id not in gone and store.state != "Offline" for store in facts.stores)
+    staying = sum(store.state == "Up" for store in facts.stores)
     lacking = facts.replicas_wanted - staying
     if lacking <= 0:
         return ""
