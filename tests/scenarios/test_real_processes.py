@@ -114,6 +114,8 @@ class StoppedLeader:
 
 FAKETIME = next(iter(glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), "")
 HOUR_S = 3600
+START_DEADLINE_S = 60.0
+"""Every look at a clock reads a file there."""
 
 
 @pytest.mark.skipif(not FAKETIME, reason="it needs libfaketime (on Debian: apt-get install libfaketime)")
@@ -130,12 +132,12 @@ def test_r07_wall_clocks_that_jump_by_an_hour_change_nothing(tmp_path: Path, mon
         monkeypatch.setenv(name, value)
     cluster = Cluster(tmp_path, 3, split_keys=())
     with contextlib.closing(cluster):
-        cluster.start()
+        cluster.start(START_DEADLINE_S)
         monkeypatch.undo()
-        with Calls(cluster.pd_address) as calls, flaredb.connect(cluster.pd_address) as client:
+        with Calls(cluster.pd_address) as calls, flaredb.connect(cluster.pd_address, timeout=30) as client:
             began = newest = calls.timestamp()
             highest = began
-            for turn, offset_s in enumerate((HOUR_S, 0, -HOUR_S, HOUR_S, -HOUR_S)):
+            for turn, offset_s in enumerate((HOUR_S, -HOUR_S, HOUR_S)):
                 set_clock(clock, offset_s)
                 for step in range(3):
                     value = b"%d %d" % (turn, step)
