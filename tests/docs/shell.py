@@ -39,7 +39,7 @@ class Shell:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COLUMNS": "120",
             "NO_COLOR": "1",
-            "TERM": "dumb",
+            "TERM": "xterm",
             "FLAREDB_URL": f"127.0.0.1:{self._ports[2379]}",
             "PS1": "",
         }

@@ -79,6 +79,11 @@ def test_a_store_that_was_killed_is_told_at_once(cluster: Cluster) -> None:
     code, out, _ = run(cluster, "top", "--once", "--interval", "0.3", "-o", "table")
     assert code == 1
     assert "no answer" in out
+    _, why = told(cluster, "ctl", "why", "store", str(gone))
+    assert why["not_answering"] == [gone]
+    assert why["why"].startswith(f"Store {gone} is up"), "PD has not missed it yet"
+    code, out, _ = run(cluster, "ctl", "why", "key", "a")
+    assert out.endswith(f" But store {gone} does not answer right now.\n")
     code, answer = told(cluster, "doctor")
     (problem,) = [item for item in answer["findings"] if item["severity"] == "problem"]
     assert code == 2
