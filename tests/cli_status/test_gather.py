@@ -252,6 +252,21 @@ def test_pd_that_does_not_answer() -> None:
     assert out.startswith("Unknown: PD does not answer at 127.0.0.1:")
 
 
+def test_watching_in_a_pipe_tells_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("flaredb.cli.waiting.pause", pause)
+    code, out, _ = run("-u", f"127.0.0.1:{PortPicker().pick()}", "--watch")
+    assert (code, len(looks)) == (130, 3)
+    (line,) = out.splitlines()
+    assert line.partition("\t")[2].startswith("Unknown: PD does not answer")
+
+
 def test_wrong_use_is_told_before_anybody_is_asked() -> None:
     code, out, err = run("-u", "https://pd")
     assert (code, out) == (2, "")
