@@ -54,7 +54,7 @@ class LoopThread:
             self._thread.join(STOP_DEADLINE_S)
 
     async def _end_tasks(self) -> None:
-        """Cancel what still runs, such as gRPC's tasks of calls that just ended: asyncio complains of the others."""
+        """Cancel what still runs, such as gRPC's tasks of calls that just ended: asyncio would complain of them."""
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
