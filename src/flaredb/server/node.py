@@ -28,7 +28,7 @@ from flaredb.model.region import Region
 from flaredb.raft import MessageType
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
-from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
+from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add, rise
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.logs import log_event
@@ -324,6 +324,13 @@ class StoreNode:
         reads = self.loop.store.read_counts
         counters.reads = {"lease": reads.by_lease, "read_index": reads.by_round}
         counters.leader_count = sum(peer.is_leader for peer in peers)
+        traffic = self.loop.store.traffic()
+        for direction, keys, size in (
+            ("read", traffic.keys_read, traffic.bytes_read),
+            ("written", traffic.keys_written, traffic.bytes_written),
+        ):
+            rise(counters.keys_moved, direction, keys)
+            rise(counters.bytes_moved, direction, size)
         counters.capacity_bytes = stats.capacity_bytes
         counters.available_bytes = stats.available_bytes
         counters.used_bytes = stats.used_size_bytes

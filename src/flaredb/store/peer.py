@@ -67,6 +67,13 @@ class Traffic:
     keys_read: int = 0
     since_s: int = 0
 
+    def add(self, bytes_written: int, keys_written: int, bytes_read: int, keys_read: int) -> None:
+        """Count some more."""
+        self.bytes_written += bytes_written
+        self.keys_written += keys_written
+        self.bytes_read += bytes_read
+        self.keys_read += keys_read
+
 
 @dataclass(slots=True)
 class Unsynced:

@@ -414,6 +414,10 @@ class Store(StoreState):
         self.note("snapshot is installed", region_id=peer.region.id, keys=peer.approximate_keys)
 
     def _handle_readys(self) -> None:
+        if not self.touched and self._synced is None and not self.must_sync:
+            self._handled = []  # quiet: beats at most, which no Ready holds
+            self._send()
+            return
         touched, self.touched = self.touched, set()
         batch = self.engine.batch()
         step = ReadyStep(
