@@ -7,6 +7,7 @@ split    splits and many regions
 moves    moves between stores
 profile  where a store's time goes
 ab       two versions of FlareDB against each other
+front_limit  what a unary call costs before FlareDB does anything
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "profile", "ab")
+MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "profile", "ab", "front_limit", "store_core")
 
 
 def main(argv: list[str] | None = None) -> None:
