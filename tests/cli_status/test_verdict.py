@@ -85,7 +85,7 @@ SENTENCES: list[tuple[str, ClusterFacts, Level, str]] = [
         "more replicas are wanted than there are stores for",
         cluster((store(1), store(2)), (region(1, 1, 2),)),
         Level.DEGRADED,
-        "Degraded: 1 of 1 region has fewer than 3 replicas that work, for which there are too few stores (2: add 1); "
+        "Degraded: 1 of 1 region has fewer than 3 replicas that work (2 stores for 3 replicas, so add 1 store); "
         "every region serves.",
     ),
     (
@@ -111,7 +111,13 @@ SENTENCES: list[tuple[str, ClusterFacts, Level, str]] = [
         "no store has joined",
         cluster((), (), has_regions=False),
         Level.UNAVAILABLE,
-        "Unavailable: no store has joined the cluster yet.",
+        "Unavailable: the cluster has no regions yet; it waits for its first stores.",
+    ),
+    (
+        "every store was removed",
+        cluster(()),
+        Level.UNAVAILABLE,
+        "Unavailable: no store is left in the cluster.",
     ),
     (
         "some stores have joined, more are waited for",
@@ -216,6 +222,18 @@ MOVING: list[tuple[str, ClusterFacts, str, float | None]] = [
         15.0,
     ),
     (
+        "a drain between two moves",
+        cluster(DRAINED, DRAINING, ended_s_ago=(4.0, 10.0)),
+        "Moving: store 4 is being drained, 3 regions left on it; about 15 s to go.",
+        15.0,
+    ),
+    (
+        "a drain that has stopped",
+        cluster(DRAINED, DRAINING, ended_s_ago=(20.0, 30.0)),
+        "Moving: store 4 is being drained, 3 regions left on it; no region changes right now.",
+        None,
+    ),
+    (
         "what ended long ago tells nothing of the pace",
         cluster(DRAINED, DRAINING, moves=(MOVE,), ended_s_ago=(4.0, 100.0)),
         "Moving: store 4 is being drained, 3 regions left on it; 1 region changes right now; too early to say for how "
@@ -232,6 +250,21 @@ MOVING: list[tuple[str, ClusterFacts, str, float | None]] = [
         "a drain while nothing may move",
         cluster(DRAINED, DRAINING, halted=True),
         "Moving: store 4 is being drained, 3 regions left on it; no region changes right now: halt-scheduling is on.",
+        None,
+    ),
+    (
+        "a store was given up, and there is none for its replicas",
+        cluster((store(1), store(2), store(4, "Down", silent_s=1900)), DRAINING),
+        "Moving: the 3 replicas of store 4 cannot be made anew: 2 stores for 3 replicas, so add 1 store; no region "
+        "changes right now.",
+        None,
+    ),
+    (
+        "a drain that cannot end, since another store went down after it began",
+        cluster((store(1), store(2), store(3, "Disconnected", silent_s=60), DRAINED[3]), DRAINING),
+        "Moving: store 4 is being drained, 3 regions left on it, which have nowhere to go: 2 stores for 3 replicas, so "
+        "add 1 store; no region changes right now; nothing yet, as store 3 may come back; after 30 min of silence, in "
+        "about 29 min, replicas are made anew elsewhere.",
         None,
     ),
     (

@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +57,36 @@ def test_load_shows_in_top(cluster: Cluster) -> None:
     assert told(cluster, "bench", "clean") == (0, {"deleted": 0, "prefix": "flaredb-bench/default/"})
 
 
+def test_top_on_a_terminal_draws_sorts_and_ends(cluster: Cluster) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "flaredb", "top", "--interval", "0.3", "--pd", cluster.address]
+    size = {"COLUMNS": "120", "LINES": "30", "TERM": "xterm"}
+    process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | size)
+    os.close(theirs)
+    seen = bytearray()
+
+    def shows(word: bytes) -> bool:
+        if select.select([ours], [], [], 0)[0]:
+            with contextlib.suppress(OSError):
+                seen.extend(os.read(ours, 65_536))
+        return word in seen
+
+    try:
+        assert wait_until(lambda: shows(b"sorts stores (by id)"), DEADLINE_S), seen
+        os.write(ours, b"\x1b[A")
+        os.write(ours, b"s")
+        assert wait_until(lambda: shows(b"sorts stores (by reads)"), DEADLINE_S), seen
+        os.write(ours, b"q")
+        assert wait_until(lambda: shows(b"\x1b[?1049l") or process.poll() is not None, DEADLINE_S), (
+            "the screen is given back"
+        )
+        assert process.wait(DEADLINE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
 def test_status_of_a_whole_cluster(cluster: Cluster) -> None:
     healthy = wait_until(lambda: told(cluster, "status")[0] == 0, DEADLINE_S)
     _, answer = told(cluster, "status")
@@ -79,6 +114,11 @@ def test_a_store_that_was_killed_is_told_at_once(cluster: Cluster) -> None:
     code, out, _ = run(cluster, "top", "--once", "--interval", "0.3", "-o", "table")
     assert code == 1
     assert "no answer" in out
+    _, why = told(cluster, "ctl", "why", "store", str(gone))
+    assert why["not_answering"] == [gone]
+    assert why["why"].startswith(f"Store {gone} is up"), "PD has not missed it yet"
+    code, out, _ = run(cluster, "ctl", "why", "key", "a")
+    assert out.endswith(f" But store {gone} does not answer right now.\n")
     code, answer = told(cluster, "doctor")
     (problem,) = [item for item in answer["findings"] if item["severity"] == "problem"]
     assert code == 2

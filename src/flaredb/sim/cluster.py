@@ -8,6 +8,7 @@ from zlib import crc32
 
 from flaredb.model.commands import Request
 from flaredb.model.ids import StoreId
+from flaredb.sim.admin import Admin
 from flaredb.sim.client import NO_ANSWER, NOT_TAKEN
 from flaredb.sim.history import History
 from flaredb.sim.invariants import Invariants
@@ -47,6 +48,7 @@ class SimCluster:
         self.pd = PdNode(self)
         self.snapshots = SnapshotCarrier(self)
         self.mover = Mover(self)
+        self.admin = Admin(self)
         self.stores = [StoreNode(self, number) for number in range(1, options.stores + 1)]
         self.clients: list[SimClient] = []
         workload = options.workload
@@ -55,6 +57,7 @@ class SimCluster:
             | {cold_key(number, workload.cold_keys) for number in range(workload.cold_keys)}
         )
         """Every key that clients write while faults go on, ascending."""
+        self._stores_ever = options.stores
         self._by_store_id: dict[StoreId, StoreNode] = {}
         self._open_calls: dict[StoreNode, dict[Any, None]] = {}
         self._unreached_us: dict[tuple[str, str], int] = {}
@@ -75,9 +78,16 @@ class SimCluster:
 
     def add_store(self) -> None:
         """One more store joins, without regions."""
-        node = StoreNode(self, len(self.stores) + 1)
+        self._stores_ever += 1
+        node = StoreNode(self, self._stores_ever)
         self.stores.append(node)
         node.start()
+
+    def retire(self, node: StoreNode) -> None:
+        """PD has buried the store: its process ends and its disk is thrown away."""
+        if node in self.stores:
+            self.stores.remove(node)
+            node.die("all", "retired")
 
     def is_formed(self) -> bool:
         """Every store has its first regions, and every region a leader."""
@@ -110,6 +120,7 @@ class SimCluster:
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
+        self.admin.settle()
         for client in self.clients:
             client.stop()
 
@@ -134,7 +145,7 @@ class SimCluster:
             answer(NO_ANSWER)
 
         def restart() -> None:
-            if not node.is_up:
+            if not node.is_up and node in self.stores:
                 node.start()
 
         self.world.after(self._downtime_us(), restart)

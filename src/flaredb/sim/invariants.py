@@ -12,7 +12,7 @@ from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
-from flaredb.model.region import RegionEpoch
+from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
 from flaredb.raft import Compacted, Configuration, MessageType
 from flaredb.raft import check_invariants as check_raft
@@ -52,9 +52,37 @@ class Invariants:
         self._seen_conf: dict[PeerKey, Configuration] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
         self._gone: dict[str, set[PeerKey]] = {}
+        self._regions_before: set[RegionId] | None = None
+        self._regions: set[RegionId] = set()
+        self._first_roles: dict[PeerId, PeerRole] = {}
+        self._joined: set[PeerId] = set()
+        """Replicas that came as learners and vote."""
         self._granted: set[int] = set()
         """Ids that PD gave to splits."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
+
+    # ------------------------------------------------ what has been seen
+
+    def begin_count(self) -> None:
+        """Splits and moves count from here on."""
+        self._regions_before = set(self._regions)
+        self._joined.clear()
+
+    @property
+    def splits(self) -> int:
+        """Regions born since."""
+        return len(self._regions - (self._regions_before or self._regions))
+
+    @property
+    def moves(self) -> int:
+        """Replicas that joined their region and became voters since."""
+        return len(self._joined)
+
+    def _note_region(self, region: Region) -> None:
+        self._regions.add(region.id)
+        for peer in region.peers:
+            if self._first_roles.setdefault(peer.id, peer.role) is PeerRole.LEARNER and peer.role is PeerRole.VOTER:
+                self._joined.add(peer.id)
 
     # ------------------------------------------------ stores
 
@@ -85,6 +113,7 @@ class Invariants:
         self._seen_epoch[key] = peer.region.epoch
         self._seen_conf[key] = peer.node.raft.prs.conf
         check_members(peer)
+        self._note_region(peer.region)
         self._peers_of.setdefault(node.name, set()).add(key)
 
     def after_death(self, node: StoreNode) -> None:
@@ -205,6 +234,7 @@ class Invariants:
         if now.is_older_than(before):
             raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
         self._seen_epoch[key] = now
+        self._note_region(peer.region)
 
     def _check_promise(self, node: StoreNode, envelope: RaftEnvelope) -> None:
         """One vote per term [R]; and what leaves is remembered, to be looked for after a crash."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from flaredb.model.limits import CLOCK_RATE_PERCENT
 from flaredb.pd.config import PdConfig
 from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.sim.disk import DiskSpeed
 from flaredb.sim.network import Weather
 from flaredb.sim.world import MS
 from flaredb.store.config import StoreConfig
+
+CLOCK_DRIFT_MAX = CLOCK_RATE_PERCENT / 100
+"""What leases allow for."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class Faults:
     sync_failure_ms: int = 0
     disk_full_ms: int = 0
     clock_ms: int = 0
-    """A clock jumps ahead or changes its rate within what leases allow."""
+    """A clock jumps ahead or changes its rate."""
 
     split_ms: int = 0
     """Somebody asks for a split."""
@@ -49,6 +53,12 @@ class Faults:
 
     new_store_ms: int = 0
     """A store joins."""
+
+    admin_ms: int = 0
+    """Somebody asks PD to move a leader or a replica, to split, to scatter."""
+
+    drain_ms: int = 0
+    """Somebody asks PD to empty a store, or to leave it after all. One that is empty leaves."""
 
     restart_ms_max: int = 3_000
     """How long what died stays down."""
@@ -121,6 +131,10 @@ class SimOptions:
     store: StoreConfig = field(default_factory=StoreConfig)
     pd: PdConfig = field(default_factory=PdConfig)
     store_heartbeat_ms: int = 1_000
+    splits_min: int = 2
+    moves_min: int = 2
+    """Before faults are over for good, so many regions are born by splits, and so many replicas join and vote."""
+
     regions_max: int = 12
     """Nobody asks for a split beyond these; splits by size may go further."""
 
@@ -129,6 +143,9 @@ class SimOptions:
 
     snapshot_chunk_us: int = 5 * MS
     """What each chunk of a snapshot may take to travel."""
+
+    clock_drift_max: float = CLOCK_DRIFT_MAX
+    """How far rates of clocks may be from the true one: what leases allow; beyond it reads must be by rounds."""
 
     events_max: int = 20_000_000
     step_delay_us: int = 50
@@ -161,13 +178,15 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     stores = rng.choice((1, 3, 3, 3, 3, 3, 4, 5))
     regions = rng.choice((1, 2, 4, 4, 8))
     replicas = min(stores, rng.choice((3, 3, 3, 5)))
+    store = _store(rng, seed)
+    drifts = (CLOCK_DRIFT_MAX, 0.01) if store.lease_reads else (CLOCK_DRIFT_MAX, 0.3)
     return SimOptions(
         seed=seed,
         stores=stores,
         replicas=replicas,
         regions=regions,
         seconds=seconds,
-        store=_store(rng, seed),
+        store=store,
         pd=PdConfig(
             max_replicas=replicas,
             split_keys=split_keys(regions),
@@ -190,6 +209,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
         disk=_disk(rng),
         faults=_faults(rng),
         workload=_workload(rng),
+        clock_drift_max=rng.choice(drifts),
     )
 
 
@@ -271,9 +291,12 @@ def _faults(rng: Random) -> Faults:
         split_ms=rng.choice((5_000, 15_000)),
         order_ms=rng.choice((300, 1_000, 4_000)),
         new_store_ms=sometimes(0, 15_000),
+        admin_ms=rng.choice((1_000, 5_000)),
+        drain_ms=sometimes(0, 8_000),
         restart_ms_max=rng.choice((300, 3_000, 10_000)),
     )
-    return faults if rng.random() < 0.95 else Faults(split_ms=faults.split_ms, order_ms=faults.order_ms)
+    moves = Faults(split_ms=faults.split_ms, order_ms=faults.order_ms, admin_ms=faults.admin_ms)
+    return faults if rng.random() < 0.95 else moves
 
 
 def _workload(rng: Random) -> Workload:

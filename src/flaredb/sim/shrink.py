@@ -32,11 +32,13 @@ FAULTS = (
     "disk_full_ms",
     "clock_ms",
     "new_store_ms",
+    "drain_ms",
+    "admin_ms",
     "order_ms",
     "split_ms",
 )
 WEATHER = ("loss", "doubling", "reordering", "stragglers")
-SHARES = ("scans", "swaps", "deletes")
+SHARES = ("scans", "swaps", "deletes", "range_deletes", "batches")
 
 
 @dataclass(slots=True)
@@ -134,6 +136,9 @@ def _candidates(best: Shrunk) -> Iterator[tuple[int, tuple[str, ...]]]:
     for name in FAULTS:
         if getattr(options.faults, name):
             yield seconds, (f"faults.{name}=0",)
+    for name in ("splits_min", "moves_min"):
+        if getattr(options, name):
+            yield seconds, (f"{name}=0",)
     for stores in (1, 2, 3, 4):
         if stores < options.stores:
             yield seconds, (f"stores={stores}",)

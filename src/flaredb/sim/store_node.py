@@ -92,6 +92,9 @@ class StoreNode(Process):
         self.link = PdLink(self)
         self.aim: Aim | None = None
         self.is_up = False
+        self.is_draining = False
+        """Somebody has asked PD to empty this store."""
+
         self.deaths = 0
         self.fatal_reason = ""
         self._inbox: list[Input] = []

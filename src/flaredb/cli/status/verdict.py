@@ -17,6 +17,9 @@ RATE_WINDOW_S = 60.0
 
 RATE_MOVES_MIN = 2
 
+BETWEEN_S = 10.0
+"""When the last move ended so lately, the next one is only about to begin."""
+
 LOW_SPACE = 0.10
 """Of a disk."""
 
@@ -176,10 +179,10 @@ def _some(regions: list[RegionFacts]) -> str:
 
 
 def _level(facts: ClusterFacts, counts: RegionCounts, gone: frozenset[int]) -> tuple[Level, str]:
-    if not facts.stores:
-        return Level.UNAVAILABLE, "Unavailable: no store has joined the cluster yet."
     if not facts.has_regions or not facts.regions:
         return Level.UNAVAILABLE, "Unavailable: the cluster has no regions yet; it waits for its first stores."
+    if not facts.stores:
+        return Level.UNAVAILABLE, "Unavailable: no store is left in the cluster."
     cause = _missing_stores(facts, gone)
     if counts.without_majority:
         share = f"{counts.without_majority:,} of {count(counts.all, 'region')}"
@@ -225,10 +228,8 @@ def _short(facts: ClusterFacts, counts: RegionCounts, gone: Collection[int]) -> 
     all_of = f"{counts.short:,} of {count(counts.all, 'region')}"
     verb = "has" if counts.short == 1 else "have"
     text = f"{all_of} {verb} fewer than {facts.replicas_wanted} replicas that work"
-    staying = sum(store.id not in gone and store.state != "Offline" for store in facts.stores)
-    if staying < facts.replicas_wanted and not gone:
-        return f"{text}, for which there are too few stores ({staying}: add {facts.replicas_wanted - staying})"
-    return text
+    lack = "" if gone else _lack_of_stores(facts)
+    return f"{text} ({lack})" if lack else text
 
 
 # ---------------------------------------------------------------- what moves
@@ -250,28 +251,32 @@ def remaining(facts: ClusterFacts) -> float | None:
     """Seconds until that is done, at the pace of the last minute; None if there is no pace to go by."""
     left = work_left(facts)
     recent = [age for age in facts.ended_s_ago if age <= RATE_WINDOW_S]
-    if not left or len(recent) < RATE_MOVES_MIN or not facts.moves:
+    if not left or len(recent) < RATE_MOVES_MIN or not (facts.moves or min(recent) <= BETWEEN_S):
         return None
     return left * max(1.0, *recent) / len(recent)
 
 
 def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None) -> str:
     parts = []
+    lack = _lack_of_stores(facts)
     for store in facts.stores:
-        if store.state == "Offline":
-            held = _held(facts, store)
-            if held:
-                parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it")
-            else:
-                parts.append(f"store {store.id} is drained, and about to be a tombstone")
-        elif store.state == "Down" and _held(facts, store):
-            parts.append(f"the {count(_held(facts, store), 'replica')} of store {store.id} are made anew elsewhere")
+        held = _held(facts, store)
+        if store.state == "Offline" and not held:
+            parts.append(f"store {store.id} is drained, and about to be a tombstone")
+        elif store.state == "Offline":
+            stuck = f", which have nowhere to go: {lack}" if lack else ""
+            parts.append(f"store {store.id} is being drained, {count(held, 'region')} left on it{stuck}")
+        elif store.state == "Down" and held:
+            can = f"cannot be made anew: {lack}" if lack else "are made anew elsewhere"
+            parts.append(f"the {count(held, 'replica')} of store {store.id} {can}")
     moving = len({move.region_id for move in facts.moves})
     if moving:
         parts.append(f"{count(moving, 'region')} {'changes' if moving == 1 else 'change'} right now")
         parts.append(
             f"about {about(remaining_s)} to go" if remaining_s is not None else "too early to say for how long"
         )
+    elif parts and remaining_s is not None:
+        parts.append(f"about {about(remaining_s)} to go")
     elif parts and work_left(facts):
         parts.append("no region changes right now" + (": halt-scheduling is on" if facts.halted else ""))
     waiting = [store for store in facts.stores if store.id in gone and store.state in ("Up", "Disconnected")]
@@ -286,6 +291,15 @@ def _moving(facts: ClusterFacts, gone: frozenset[int], remaining_s: float | None
         return ""
     text = "; ".join(parts)
     return f"Moving: {text}."
+
+
+def _lack_of_stores(facts: ClusterFacts) -> str:
+    """Why replicas have nowhere to go; "" if they have."""
+    staying = sum(store.state == "Up" for store in facts.stores)
+    lacking = facts.replicas_wanted - staying
+    if lacking <= 0:
+        return ""
+    return f"{count(staying, 'store')} for {count(facts.replicas_wanted, 'replica')}, so add {count(lacking, 'store')}"
 
 
 def _held(facts: ClusterFacts, store: StoreFacts) -> int:
