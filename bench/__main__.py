@@ -5,6 +5,7 @@ client   the Python clients: FlareDB's, TiKV's official one, etcd's
 quick    a few workloads on FlareDB alone, by a generator in Python, and the Raft core alone
 split    splits and many regions
 moves    moves between stores
+sim      the simulator: simulated cluster-hours per minute
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("compare", "client", "quick", "split", "moves")
+MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "sim")
 
 
 def main(argv: list[str] | None = None) -> None:
