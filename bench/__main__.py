@@ -8,6 +8,7 @@ moves    moves between stores
 profile  where a store's time goes
 ab       two versions of FlareDB against each other
 front_limit  what a unary call costs before FlareDB does anything
+reads    reads by lease against reads by ReadIndex
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "profile", "ab", "front_limit", "store_core")
+MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "profile", "ab", "front_limit", "store_core", "reads")
 
 
 def main(argv: list[str] | None = None) -> None:

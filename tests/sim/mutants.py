@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from flaredb.sim.disk import DiskSpeed
+from flaredb.sim.network import Weather
 from flaredb.sim.options import Faults, SimOptions, Workload, draw
 from flaredb.sim.world import MS
 
@@ -110,6 +111,23 @@ SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
 INSTALLS = _busy(
     _with_snapshots(_with_faults(crash_ms=700, aimed_crash_ms=700, order_ms=300)), cold_keys=100, hot_share=0.2
 )
+
+
+def _with_leases(faults: Callable[[SimOptions], SimOptions], weather: Weather) -> Callable[[SimOptions], SimOptions]:
+    """Leaders read by lease, and followers stand for election as soon as they may."""
+
+    def shape(options: SimOptions) -> SimOptions:
+        store = replace(options.store, lease_reads=True, tick_ms=100, election_ticks=10, election_ticks_max=12)
+        return replace(faults(options), store=store, weather=weather)
+
+    return shape
+
+
+LATE_ANSWERS = _with_leases(
+    _busy(_with_faults(partition_ms=800, slow_link_ms=400)),
+    Weather(delay_us_min=500, delay_us_max=3_000, stragglers=0.1, straggler_us_max=2_000 * MS),
+)
+STALE_LEASES = _with_leases(STALE_LEADERS, Weather(delay_us_min=500, delay_us_max=3_000))
 
 
 # ------------------------------------------------ what is promised before it is durable
@@ -223,6 +241,19 @@ def _read_before_apply() -> Patches:
         return runnable
 
     return [(reads, "take_runnable", take_runnable)]
+
+
+def _lease_twice_too_long() -> Patches:
+    from flaredb.store import config
+
+    return [(config, "lease_ms_max", lambda election_ticks, tick_ms: 2 * election_ticks * tick_ms)]
+
+
+def _lease_from_the_answer() -> Patches:
+    from flaredb.raft import leader
+
+    true = leader.hear
+    return [(leader, "hear", lambda raft, progress, tick: true(raft, progress, raft.lease_now()))]
 
 
 # ------------------------------------------------ regions
@@ -389,6 +420,8 @@ MUTANTS = (
     Mutant("a follower's read that is not confirmed", _follower_reads_without_leader, 10, "", SLOW_FOLLOWERS),
     Mutant("a read before the leader's own commit", _read_before_own_commit, 40, "", STALE_LEADERS, is_slow=True),
     Mutant("a read before its index is applied", _read_before_apply, 20, "linearizable", SLOW_FOLLOWERS),
+    Mutant("a lease that is twice too long", _lease_twice_too_long, 40, "lease", STALE_LEASES, is_slow=True),
+    Mutant("a lease that counts from the answer", _lease_from_the_answer, 40, "lease", LATE_ANSWERS, is_slow=True),
     Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 40, "", SPLITS, is_slow=True),
     Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
     Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),

@@ -109,7 +109,7 @@ class Applier:
     def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
         """The proposal that became this entry; others made for its index lost it to this one and are answered."""
         found = None
-        for proposal in peer.proposals.pop(entry.index, ()):
+        for proposal in peer.pop_proposals(entry.index):
             if proposal.term == entry.term:
                 found = proposal
                 continue
