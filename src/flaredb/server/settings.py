@@ -16,6 +16,7 @@ from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.flow_settings import FlowControlSettings
 from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
 
@@ -94,6 +95,8 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 class StorageSettings(Section, frozen=True, kw_only=True):
     """[storage]"""
 
+    flow_control: FlowControlSettings = FlowControlSettings()
+
     data_dir: Text = "flaredb-store"
     """Where the store keeps everything. One store each: a second process on it is refused."""
 
@@ -126,6 +129,14 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
 
     raft_max_election_timeout_ticks: Count = 0
     """Longest randomised election timeout, exclusive; 0: twice the shortest."""
+
+    read_mode: Literal["lease", "read-index"] = "lease"
+    """How a leader makes sure that it still leads before it answers a read: by a lease, which its heartbeats renew, as
+    TiKV does, or by a round of messages for the reads of each moment, which assumes nothing of clocks."""
+
+    raft_store_max_leader_lease_ms: Count = 0
+    """How long a lease lasts at most; 0, and whatever is longer than is safe: as long as is safe, which is the election
+    timeout less two ticks and less what clocks may differ. TiKV: 9s."""
 
     raft_entry_max_size_bytes: Positive = ENTRY_SIZE_BYTES_MAX
     """A larger write is refused with RaftEntryTooLarge."""
@@ -173,6 +184,16 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     max_waiting_writes_size_bytes: Positive = 256 * MIB
     """Bytes of writes that wait in this store; more are answered ServerIsBusy. No setting of TiKV's."""
 
+    max_unsynced_size_bytes: Positive = 64 * MIB
+    """Bytes written and not yet on disk; beyond it writes are answered ServerIsBusy and other leaders' entries are not
+    taken. No setting of TiKV's."""
+
+    region_max_waiting_writes_size_bytes: Positive = 32 * MIB
+    """Bytes of one region's writes that wait to be applied; more are answered ServerIsBusy. No setting of TiKV's."""
+
+    region_max_unapplied_entries: Positive = 4_096
+    """Entries of one region's log that wait to be applied by its leader; likewise. No setting of TiKV's."""
+
     @property
     def election_timeout_ticks_min(self) -> int:
         """Shortest randomised election timeout in ticks, inclusive."""
@@ -202,6 +223,12 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
             )
+        lease_ms, timeout_ms = self.raft_store_max_leader_lease_ms, low * self.raft_base_tick_interval_ms
+        if lease_ms >= timeout_ms:
+            yield (
+                f"raftstore.raft-store-max-leader-lease = {lease_ms} ms must be less than the shortest election "
+                f"timeout of {timeout_ms} ms: after that another leader may have been elected"
+            )
         if self.raft_log_gc_count_limit <= self.raft_log_gc_threshold:
             yield (
                 f"raftstore.raft-log-gc-count-limit = {self.raft_log_gc_count_limit} must be greater than "
@@ -218,6 +245,11 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.max-waiting-writes-size = {self.max_waiting_writes_size_bytes} bytes must not be less than "
                 f"raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes: a write of that size would "
                 "always be refused"
+            )
+        if self.region_max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
+            yield (
+                f"raftstore.region-max-waiting-writes-size = {self.region_max_waiting_writes_size_bytes} bytes must "
+                f"not be less than raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes"
             )
 
 
@@ -323,7 +355,11 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         )
         if not self.pd_addresses:
             raise ConfigError("pd.endpoints is empty: name at least one PD, such as 127.0.0.1:2379")
-        for problem in (*self.raftstore.problems(), *self.coprocessor.problems()):
+        for problem in (
+            *self.storage.flow_control.problems(),
+            *self.raftstore.problems(),
+            *self.coprocessor.problems(),
+        ):
             raise ConfigError(problem)
 
     def to_dict(self) -> dict[str, Any]:

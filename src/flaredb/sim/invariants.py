@@ -12,11 +12,13 @@ from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
-from flaredb.model.region import RegionEpoch
+from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
-from flaredb.raft import Compacted, MessageType
+from flaredb.raft import Compacted, Configuration, MessageType
+from flaredb.raft import check_invariants as check_raft
+from flaredb.sim.quorum import QuorumRule
 from flaredb.sim.world import Violation, World
-from flaredb.store.invariants import check_peer, check_store
+from flaredb.store.invariants import check_members, check_peer, check_store
 from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
 from flaredb.store.peer import Peer
 from flaredb.store.store import Store
@@ -36,6 +38,8 @@ class Invariants:
         self._check_every = check_every
         self._steps = 0
         self._leaders: dict[tuple[RegionId, int], PeerId] = {}
+        self._newest_term: dict[RegionId, int] = {}
+        """In which a replica has led."""
         self._applied: dict[RegionId, dict[int, tuple[int, int]]] = {}
         """Per region: index -> (term, checksum) of the entry that some replica applied there."""
         self._applied_last: dict[RegionId, int] = {}
@@ -43,14 +47,45 @@ class Invariants:
         self._last_vote: dict[PeerKey, tuple[int, PeerId]] = {}
         self._last_ack: dict[PeerKey, tuple[int, int]] = {}
         """(term, index) of the newest acknowledgement that left."""
+        self._acked: dict[PeerKey, int] = {}
+        self._quorum = QuorumRule(self._acked)
         self._seen_applied: dict[PeerKey, int] = {}
         """Of the lives that go on."""
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
+        self._seen_conf: dict[PeerKey, Configuration] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
         self._gone: dict[str, set[PeerKey]] = {}
+        self._regions_before: set[RegionId] | None = None
+        self._regions: set[RegionId] = set()
+        self._first_roles: dict[PeerId, PeerRole] = {}
+        self._joined: set[PeerId] = set()
+        """Replicas that came as learners and vote."""
         self._granted: set[int] = set()
         """Ids that PD gave to splits."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
+
+    # ------------------------------------------------ what has been seen
+
+    def begin_count(self) -> None:
+        """Splits and moves count from here on."""
+        self._regions_before = set(self._regions)
+        self._joined.clear()
+
+    @property
+    def splits(self) -> int:
+        """Regions born since."""
+        return len(self._regions - (self._regions_before or self._regions))
+
+    @property
+    def moves(self) -> int:
+        """Replicas that joined their region and became voters since."""
+        return len(self._joined)
+
+    def _note_region(self, region: Region) -> None:
+        self._regions.add(region.id)
+        for peer in region.peers:
+            if self._first_roles.setdefault(peer.id, peer.role) is PeerRole.LEARNER and peer.role is PeerRole.VOTER:
+                self._joined.add(peer.id)
 
     # ------------------------------------------------ stores
 
@@ -79,12 +114,15 @@ class Invariants:
             )
         self._seen_applied[key] = peer.applied_index
         self._seen_epoch[key] = peer.region.epoch
+        self._seen_conf[key] = peer.node.raft.prs.conf
+        check_members(peer)
+        self._note_region(peer.region)
         self._peers_of.setdefault(node.name, set()).add(key)
 
     def after_death(self, node: StoreNode) -> None:
         """What was not synced may be gone: only promises are remembered."""
         for key in self._peers_of.pop(node.name, ()):
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
         self._gone.pop(node.name, None)
 
     def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
@@ -95,6 +133,7 @@ class Invariants:
         if self._steps % self._check_every == 0:
             check_store(store)
             for peer in store.peers.values():
+                check_raft(peer.node)
                 self._check_peer(node, peer)
         else:
             for region_id in store.handled:
@@ -119,15 +158,18 @@ class Invariants:
             self._seen_applied[key] = peer.applied_index
         if peer.is_leader:
             self._check_leader(node, peer)
-        if peer.region.epoch is not self._seen_epoch[key]:
+            self._quorum.check(node, peer)
+        if peer.region.epoch is not self._seen_epoch[key] or peer.node.raft.prs.conf is not self._seen_conf[key]:
             self._check_epoch(node, peer, key)
+            self._seen_conf[key] = peer.node.raft.prs.conf
+            check_members(peer)
 
     def _check_gone(self, node: StoreNode, store: Store) -> None:
         """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""
         here = {(peer.region.id, peer.meta.id) for peer in store.peers.values()}
         for key in self._peers_of[node.name] - here:
             self._peers_of[node.name].discard(key)
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
             self._gone.setdefault(node.name, set()).add(key)
 
     def _check_applied(self, node: StoreNode, peer: Peer, seen: int) -> None:
@@ -157,8 +199,16 @@ class Invariants:
         self._applied_last[region_id] = max(self._applied_last.get(region_id, 0), peer.applied_index)
 
     def _check_leader(self, node: StoreNode, peer: Peer) -> None:
-        """Election safety and leader completeness [R]."""
+        """Election safety and leader completeness [R]; no lease outlives the election of another leader."""
         leadership = (peer.region.id, peer.term)
+        newest = self._newest_term.get(peer.region.id, 0)
+        if peer.term >= newest:
+            self._newest_term[peer.region.id] = peer.term
+        elif peer.node.raft.in_lease():
+            raise Violation(
+                f"{node.name} region {peer.region.id}: the lease of term {peer.term} is valid, but term {newest} has a "
+                "leader"
+            )
         known = self._leaders.get(leadership)
         if known == peer.meta.id:
             return
@@ -188,6 +238,7 @@ class Invariants:
         if now.is_older_than(before):
             raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
         self._seen_epoch[key] = now
+        self._note_region(peer.region)
 
     def _check_promise(self, node: StoreNode, envelope: RaftEnvelope) -> None:
         """One vote per term [R]; and what leaves is remembered, to be looked for after a crash."""
@@ -197,6 +248,7 @@ class Invariants:
         key = (envelope.region_id, envelope.from_peer)
         if message.msg_type is MessageType.MsgAppendResponse:
             self._last_ack[key] = (message.term, message.index)
+            self._acked[key] = max(self._acked.get(key, 0), message.index)
         elif message.msg_type is MessageType.MsgRequestVoteResponse:
             vote = (*key, message.term)
             if self._votes.setdefault(vote, envelope.to_peer) != envelope.to_peer:

@@ -23,10 +23,11 @@ def check_store(store: StoreState) -> None:
     for peer in store.peers.values():
         assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
+        check_members(peer)
 
 
 def check_peer(peer: Peer) -> None:
-    """Assert every invariant of one peer."""
+    """Assert every invariant of one peer but that of its members, which has a check of its own."""
     log = peer.node.raft.raft_log
     state = peer.storage.apply_state
     name = f"region {peer.region.id}"
@@ -43,7 +44,11 @@ def check_peer(peer: Peer) -> None:
     assert not peer.is_destroyed, f"{name}: a destroyed replica is still here"
     assert peer.incoming is None, f"{name}: a snapshot that Raft took was not installed"
     assert not peer.held_to or peer.held_to > peer.applied_index, f"{name}: held entries are applied"
+
+
+def check_members(peer: Peer) -> None:
+    """Assert that Raft counts the members that the region names. Neither changes without being replaced."""
     if peer.is_initialised:
         state_now = conf_state_of(peer.region)
         raft_now = peer.node.raft.prs.conf.to_conf_state()
-        assert raft_now.equivalent(state_now), f"{name}: members {state_now}, Raft has {raft_now}"
+        assert raft_now.equivalent(state_now), f"region {peer.region.id}: members {state_now}, Raft has {raft_now}"

@@ -17,14 +17,23 @@ class Round:
     requests: list[Request]
 
 
+@dataclass(slots=True)
+class ReadCounts:
+    """How the reads of a store became consistent."""
+
+    by_lease: int = 0
+    by_round: int = 0
+
+
 class ReadQueue:
     """Invariant: a request is in exactly one of waiting, round and confirmed."""
 
-    __slots__ = ("_count", "_life", "confirmed", "round", "waiting")
+    __slots__ = ("_count", "_life", "confirmed", "counts", "round", "waiting")
 
-    def __init__(self, life: int) -> None:
+    def __init__(self, life: int, counts: ReadCounts) -> None:
         """``life`` is a random 64-bit number: it tells the rounds of this process from those of an earlier one."""
         self._life = life.to_bytes(8, "big")
+        self.counts = counts
         self._count = 0
         self.waiting: list[Request] = []
         self.round: Round | None = None

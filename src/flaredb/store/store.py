@@ -7,6 +7,7 @@ the one batch, reads that became consistent, answers.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
@@ -103,7 +104,11 @@ class Store(StoreState):
         self._next_tick_ms = now_ms + config.tick_ms
         self._next_gc_ms = now_ms + config.log_gc_interval_ms
         self._next_split_check_ms = now_ms + config.split_region_check_tick_interval_ms
+        self._lost_ms = 0
+        """How much further the store's time is than the clock given, which went back by that."""
         self._sequence = 0
+        self._unsynced: deque[tuple[int, int]] = deque()
+        """(sequence, bytes) of what waits for its sync; ``unsynced_bytes`` is their sum."""
         self._handled: list[RegionId] = []
         self._discards: list[tuple[int, str]] = []
         """Snapshot files that go once the sync of that sequence number is done."""
@@ -130,11 +135,12 @@ class Store(StoreState):
     # ------------------------------------------------ the step
 
     def step(self, now_ms: int, inputs: Iterable[Input]) -> list[Effect]:
-        """Run to completion and say what to do, in order. ``now_ms`` is monotonic and never goes back.
+        """Run to completion and say what to do, in order. ``now_ms`` is monotonic, and was read after the inputs were
+        taken: a read by lease is as of that time (reads.py).
 
         A failed engine or a corrupt state ends in a Fatal effect: the process must stop, and no promise has left.
         """
-        self.now_ms = self.desk.now_ms = now_ms
+        self._set_time(now_ms)
         try:
             for item in inputs:
                 self._take(item)
@@ -155,8 +161,9 @@ class Store(StoreState):
     def next_deadline_ms(self) -> int:
         """When step must be called at the latest, even without inputs."""
         if self.has_work():
-            return self.now_ms
-        return min(self._next_tick_ms, self._next_expiry_ms) if self.waiting_requests else self._next_tick_ms
+            return self.now_ms - self._lost_ms
+        due_ms = min(self._next_tick_ms, self._next_expiry_ms) if self.waiting_requests else self._next_tick_ms
+        return due_ms - self._lost_ms
 
     def has_work(self) -> bool:
         """True if step should be called again at once."""
@@ -310,6 +317,19 @@ class Store(StoreState):
 
     # ------------------------------------------------ time
 
+    def _set_time(self, now_ms: int) -> None:
+        """Time here never goes back. A clock that does says nothing of how much time has passed, so no lease counts
+        that was heard of before (tikv issue 14518)."""
+        now_ms += self._lost_ms
+        if now_ms < self.now_ms:
+            lost_ms = self.now_ms - now_ms + 1
+            self._lost_ms += lost_ms
+            now_ms += lost_ms
+            self.note("the monotonic clock went back", level="ERROR", by_ms=lost_ms - 1)
+            for peer in self._led():
+                peer.node.raft.void_lease()
+        self.now_ms = self.desk.now_ms = self.lease_clock.now = now_ms
+
     def _tick_if_due(self) -> None:
         """One tick per step at most: after a pause, messages that wait are read before an election may start."""
         if self.now_ms < self._next_tick_ms:
@@ -324,12 +344,20 @@ class Store(StoreState):
             for peer in self._led():
                 propose_compact_log(self.config, peer)
                 self.touched.add(peer.region.id)
+            self._trim_log_caches()
         if self.now_ms >= self._next_split_check_ms:
             self._next_split_check_ms = self.now_ms + self.config.split_region_check_tick_interval_ms
             for peer in self.peers.values():
                 if outgrown(self.config, peer) and self.split_checks.start(peer.region):
                     peer.grown_bytes = 0
                     peer.is_miscounted = False
+
+    def _trim_log_caches(self) -> None:
+        """Each region may keep as much of its log as it likes while all together stay within their bound."""
+        storages = [peer.storage for peer in self.peers.values()]
+        if sum([storage.cached_bytes for storage in storages]) > self.config.log_caches_bytes_max:
+            for storage in storages:
+                storage.trim_cache(self.config.log_caches_bytes_max // len(storages))
 
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve.
@@ -384,6 +412,7 @@ class Store(StoreState):
             if peer.writes:
                 for request in propose_writes(self.config, peer, self.now_ms):
                     hold(self, peer.parked, request, StaleCommand())
+            reads.confirm_by_lease(peer)
             reads.start_round(peer, self.now_ms)
 
     def _run_fills(self) -> None:
@@ -396,6 +425,10 @@ class Store(StoreState):
         self.note("snapshot is installed", region_id=peer.region.id, keys=peer.approximate_keys)
 
     def _handle_readys(self) -> None:
+        if not self.touched and self._synced is None and not self.must_sync:
+            self._handled = []  # quiet: beats at most, which no Ready holds
+            self._send()
+            return
         touched, self.touched = self.touched, set()
         batch = self.engine.batch()
         step = ReadyStep(
@@ -416,6 +449,7 @@ class Store(StoreState):
                 self.touched.add(region_id)
             if peer.unsynced:
                 self.awaiting_sync.add(region_id)
+        size_bytes = batch.size_bytes
         step.write(self.peers[region_id] for region_id in self._handled)
         self.reserved.clear()
         for outcome in step.applier.outcomes:
@@ -427,6 +461,8 @@ class Store(StoreState):
         if step.must_sync or self.must_sync:
             self.must_sync = False
             self._sequence = step.sequence
+            self._unsynced.append((step.sequence, size_bytes))
+            self.unsynced_bytes += size_bytes
             self._discards += [(step.sequence, name) for name in self.fills.finished]
             self.fills.finished.clear()
             self.emit(Sync(step.sequence))
@@ -438,6 +474,8 @@ class Store(StoreState):
             step.on_synced(self.peers[region_id], self._synced)
             touched.add(region_id)
         self.awaiting_sync.clear()
+        while self._unsynced and self._unsynced[0][0] <= self._synced:
+            self.unsynced_bytes -= self._unsynced.popleft()[1]
         while self._discards and self._discards[0][0] <= self._synced:
             self.files.discard(self._discards.pop(0)[1])
         self._synced = None
