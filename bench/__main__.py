@@ -5,6 +5,10 @@ client   the Python clients: FlareDB's, TiKV's official one, etcd's
 quick    a few workloads on FlareDB alone, by a generator in Python, and the Raft core alone
 split    splits and many regions
 moves    moves between stores
+profile  where a store's time goes
+ab       two versions of FlareDB against each other
+front_limit  what a unary call costs before FlareDB does anything
+reads    reads by lease against reads by ReadIndex
 sim      the simulator: simulated cluster-hours per minute
 """
 
@@ -13,7 +17,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "sim")
+MEASUREMENTS = (
+    "compare",
+    "client",
+    "quick",
+    "split",
+    "moves",
+    "profile",
+    "ab",
+    "front_limit",
+    "store_core",
+    "reads",
+    "sim",
+)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -41,6 +43,20 @@ def is_known(tables: Mapping[str, Any]) -> bool:
     return True
 
 
+@contextmanager
+def _python_path(source: Path | None) -> Iterator[None]:
+    """Processes that are started meanwhile take the package from there."""
+    before = os.environ.get("PYTHONPATH")
+    if source is not None:
+        os.environ["PYTHONPATH"] = str(source)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH", None)
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
 class FlareCluster:
     """One PD and three stores; as a context manager they are stopped at the end.
 
@@ -48,9 +64,15 @@ class FlareCluster:
     """
 
     def __init__(
-        self, directory: Path, keys: int, regions: int = STORES, config: Mapping[str, Any] | None = None
+        self,
+        directory: Path,
+        keys: int,
+        regions: int = STORES,
+        config: Mapping[str, Any] | None = None,
+        source: Path | None = None,
     ) -> None:
-        """``config``: tables of every store's file."""
+        """``config``: tables of every store's file. ``source``: where another version of the package is; None: this."""
+        self._source = source
         directory.mkdir(parents=True, exist_ok=True)
         self._processes = Processes(directory)
         plan = private_plan(STORES, keys_split_evenly(keys, regions), PortPicker())
@@ -59,7 +81,8 @@ class FlareCluster:
 
     def __enter__(self) -> FlareCluster:
         try:
-            self.local.start()
+            with _python_path(self._source):
+                self.local.start()
             self.local.wait_serving()
             await_true(self._is_spread, SETTLE_SECONDS_MAX, "every store leads its share of the regions")
             # Nothing moves while it is measured.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,26 @@ def test_progress_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_times() -> None:
     assert [time_text(seconds) for seconds in (0.0008, 0.0123, 1.26, 125)] == ["0.8 ms", "12 ms", "1.3 s", "2m5s"]
+
+
+def test_ctrl_c_tells_how_far_an_import_came(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    file = tmp_path / "pairs.csv"
+    file.write_bytes(numbered(5_000))
+    put_many = AsyncMemoryClient.put_many
+
+    async def interrupted(self: AsyncMemoryClient, pairs: dict[bytes, bytes], **options: Any) -> None:
+        if b"k01000" in pairs:
+            os.kill(os.getpid(), signal.SIGINT)
+        await put_many(self, pairs, **options)
+
+    monkeypatch.setattr(AsyncMemoryClient, "put_many", interrupted)
+    ran = rig.kv("import", str(file))
+    assert (ran.code, ran.out) == (130, "")
+    found = re.search(r"every pair up to line ([\d,]+) is written; go on with --skip (\d+)\n", ran.err)
+    assert found is not None, ran.err
+    line = int(found[2])
+    assert 512 <= line < 5_000
+    assert all(rig.db.get_many([b"k%05d" % number for number in range(1, line + 1)]))

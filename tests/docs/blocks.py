@@ -74,6 +74,6 @@ def same_shape(shown: tuple[str, ...] | list[str], printed: list[str]) -> bool:
 def _shape(line: str) -> str:
     line = re.sub(r"\S*/(flaredb|bash|pytest)-\S+?(?=[/\s,]|$)", "TEMPORARY", line)
     line = re.sub(r"\b[0-9a-f]{16}\b", "0", line)
-    line = re.sub(r"\d[\d,]*(\.\d+)?", "0", line)
+    line = re.sub(r"\d+(,\d{3})*(\.\d+)?", "0", line)
     line = re.sub(r"[─━-]{3,}", "---", line)
     return re.sub(r"\s+", " ", line).strip()

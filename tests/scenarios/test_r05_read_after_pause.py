@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ from flaredb.store.messages import RaftReceived, RequestsReceived
 from flaredb.store.read_queue import ReadQueue
 from tests.raft import test_historic
 from tests.scenarios.promises import breaks, promise
-from tests.store.harness import Cluster, Node, region
+from tests.store.harness import CONFIG, Cluster, Node, region
 
 M = MessageType
 FOUND = region(1)
@@ -120,7 +121,7 @@ def leader_paused_inside_a_round() -> None:
     """The leader itself is stopped while the answers to its round are in its sockets. A read that begins after its
     successor's write was acknowledged must not ride on them.
     """
-    made = Cluster([FOUND])
+    made = Cluster([FOUND], config=replace(CONFIG, lease_reads=False))
     assert made.put(FOUND, b"k", b"old") is None
     made.run_for(300)
     old = made.await_leader(1)

@@ -5,33 +5,15 @@ given up.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any
-from unittest.mock import patch
-
 from flaredb.raft import Message, MessageType
-from flaredb.raft import reads as raft_reads
 from tests.raft import test_historic
 from tests.raft.group import Group, persist
 from tests.raft.test_historic import LEASES
 from tests.scenarios.promises import breaks, promise
+from tests.store import test_lease
+from tests.store.lease_mutants import MUTANTS
 
 M = MessageType
-
-
-def lease_outlives_transfer() -> AbstractContextManager[Any]:
-    """A transfer, begun or given up, leaves the lease as it is."""
-    whole = raft_reads.in_lease
-
-    def in_lease(r: Any) -> bool:
-        void, heir = r.lease_void, r.lead_transferee
-        r.lease_void, r.lead_transferee = False, None
-        try:
-            return whole(r)
-        finally:
-            r.lease_void, r.lead_transferee = void, heir
-
-    return patch.object(raft_reads, "in_lease", in_lease)
 
 
 def leader_with_lease() -> Group:
@@ -100,5 +82,21 @@ def test_r06_nor_does_one_that_gave_the_transfer_up() -> None:
 
 def test_r06_without_ending_the_lease_the_old_leader_reads_old_data() -> None:
     told = r"the old leader reads at index \[2\], its heir has committed [45]"
-    breaks(isolated_after_timeout_now, lease_outlives_transfer, told)
-    breaks(isolated_after_the_transfer_was_given_up, lease_outlives_transfer, told)
+    breaks(isolated_after_timeout_now, MUTANTS["lease_kept_after_a_transfer"], told)
+    given_up = MUTANTS["lease_back_after_a_transfer_was_given_up"]
+    breaks(isolated_after_the_transfer_was_given_up, given_up, told)
+
+
+# ------------------------------------------------ the same in stores, where a client asks
+
+
+def test_r06_a_store_that_hands_over_answers_no_read_by_its_lease() -> None:
+    test_lease.test_a_lease_is_void_from_the_start_of_a_transfer()
+    test_lease.test_a_lease_stays_void_after_a_transfer_was_given_up()
+
+
+def test_r06_without_ending_the_lease_a_client_reads_what_was_overwritten() -> None:
+    told = r"\[b'1'\] == \[\]"
+    begun, given_up = MUTANTS["lease_kept_after_a_transfer"], MUTANTS["lease_back_after_a_transfer_was_given_up"]
+    breaks(test_lease.test_a_lease_is_void_from_the_start_of_a_transfer, begun, told)
+    breaks(test_lease.test_a_lease_stays_void_after_a_transfer_was_given_up, given_up, told)

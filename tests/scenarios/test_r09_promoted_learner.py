@@ -102,12 +102,15 @@ def ask_for_a_vote(made: Cluster, candidate: int, term: int) -> None:
 
 
 def two_candidates_of_one_term() -> None:
-    """The empty replica on store 4 is asked by one candidate, crashes, and is asked by another one."""
+    """The empty replica on store 4 is asked by one candidate, crashes, and is asked by another one; for as long as any
+    promise to a leader would last.
+    """
     made = cluster()
     made.drop = lambda envelope: True
     for candidate in (1, 2):
-        ask_for_a_vote(made, candidate, term=50)
-        made.run_for(50)
+        for _ in range(10):
+            ask_for_a_vote(made, candidate, term=50)
+            made.run_for(100)
         made.crash(4)
         made.restart(4)
     answers = [sent for sent in made.sent if sent.from_peer == NEW.id and sent.message.term == 50]

@@ -134,9 +134,9 @@ def test_r15_both_halves_of_a_joint_configuration_decide() -> None:
     joint_on_one_side()
 
 
-def test_r15_with_learners_counted_two_sides_commit_different_entries() -> None:
+def test_r15_without_counting_voters_only_two_sides_commit_different_entries() -> None:
     breaks(learners_on_one_side, learners_count, r"members 1 and 2 applied different entries at index \[\d")
 
 
-def test_r15_with_one_half_counted_two_sides_commit_different_entries() -> None:
+def test_r15_without_the_other_half_two_sides_commit_different_entries() -> None:
     breaks(joint_on_one_side, new_half_decides, r"members 1 and 2 applied different entries at index \[\d")

@@ -8,7 +8,6 @@ what is wrong and what to change.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -19,11 +18,16 @@ import click
 from flaredb import __version__
 from flaredb.cli.guard import guarded
 from flaredb.cli.lazy import LazyCommands, Places
+from flaredb.cli.startup import begin_process, end_process
 
 COMMANDS: Places = {
     "demo": ("flaredb.cli.demo_command:demo", "start a whole cluster to try"),
     "pd": ("flaredb.cli.pd_command:pd", "run one placement driver"),
     "server": ("flaredb.cli.server_command:server", "run one store"),
+    "status": ("flaredb.cli.status.command:status", "how the cluster is, in a sentence"),
+    "top": ("flaredb.cli.top.command:top", "a live view of stores, regions, rates and moves"),
+    "bench": ("flaredb.cli.bench.command:bench", "a load on the cluster, and what it took"),
+    "doctor": ("flaredb.cli.doctor.command:doctor", "what is wrong with this machine or cluster, and how to mend it"),
     "ctl": ("flaredb.cli.ctl.command:ctl", "look at a cluster and give it orders"),
     "kv": ("flaredb.cli.kv.command:kv", "read and write data"),
     "shell": ("flaredb.cli.shell.command:shell", "commands on data, one after the other"),
@@ -62,8 +66,9 @@ class Main(LazyCommands):
 def cli(context: click.Context) -> None:
     """FlareDB: a replicated key-value store that speaks TiKV's protocol.
 
-    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb ctl`
-    looks at a cluster and gives it orders; `flaredb sim` tests whole clusters under faults.
+    `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb kv`
+    and `flaredb shell` read and write data; `flaredb status`, `top` and `doctor` say how a cluster is; `flaredb ctl`
+    looks at it closely and gives it orders; `flaredb bench` loads it; `flaredb sim` tests whole clusters under faults.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -71,8 +76,8 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
     if arguments is None:
-        # This process ends here: searching everything that was loaded for garbage would only delay it.
-        gc.freeze()
+        begin_process()
+    code = guarded(lambda: cli.main(args=arguments, prog_name="flaredb", standalone_mode=False))
+    end_process()
     sys.exit(code)

@@ -45,11 +45,19 @@ class Facts:
     pairs: list[tuple[str, str]]
 
 
+class Prose(str):
+    """Sentences for people: on a terminal, lines are broken between words."""
+
+    __slots__ = ()
+
+
 def show(form: str, raw: Any, view: Table | Facts | str) -> None:
     """Print ``raw`` as JSON, or ``view`` for people or programs; ``form`` "" chooses by where it goes."""
     form = chosen(form)
     if form in ("json", "jsonl"):
         _print_json(form, raw)
+    elif isinstance(view, Prose) and form == "table":
+        _print_prose(view)
     elif isinstance(view, str):
         click.echo(view)
     elif form == "tsv":
@@ -98,6 +106,14 @@ def _print_tsv(view: Table | Facts) -> None:
 def tsv_line(cells: Sequence[str]) -> str:
     """Cells with tabs between them, on one line."""
     return "\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in cells)
+
+
+def _print_prose(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def _print_for_people(view: Table | Facts) -> None:
@@ -160,4 +176,6 @@ _STYLES = {
     "Down": "red",
     "Tombstone": "dim",
     "paused": "yellow",
+    "draining": "yellow",
+    "no answer": "red",
 }

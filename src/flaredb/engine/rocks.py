@@ -37,6 +37,7 @@ from flaredb.engine.base import (
     STATS_KEYS,
     EngineClosed,
     EngineFailed,
+    Pressure,
     WriteBatch,
 )
 from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
@@ -446,6 +447,15 @@ class RocksEngine(_Reader):
         }
         assert tuple(sizes) == STATS_KEYS
         return sizes
+
+    def pressure(self) -> Pressure:
+        self._check_usable()
+        families = self._sources.values()
+        return Pressure(
+            max(_property(family, "rocksdb.num-immutable-mem-table") for family in families),
+            max(_level0_files(family) for family in families),
+            self._family_sum("rocksdb.estimate-pending-compaction-bytes"),
+        )
 
     def flush(self) -> None:
         """Write all memtables to table files. For tests and tools; the engine flushes by itself."""

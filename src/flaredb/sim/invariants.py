@@ -38,6 +38,8 @@ class Invariants:
         self._check_every = check_every
         self._steps = 0
         self._leaders: dict[tuple[RegionId, int], PeerId] = {}
+        self._newest_term: dict[RegionId, int] = {}
+        """In which a replica has led."""
         self._applied: dict[RegionId, dict[int, tuple[int, int]]] = {}
         """Per region: index -> (term, checksum) of the entry that some replica applied there."""
         self._applied_last: dict[RegionId, int] = {}
@@ -197,8 +199,16 @@ class Invariants:
         self._applied_last[region_id] = max(self._applied_last.get(region_id, 0), peer.applied_index)
 
     def _check_leader(self, node: StoreNode, peer: Peer) -> None:
-        """Election safety and leader completeness [R]."""
+        """Election safety and leader completeness [R]; no lease outlives the election of another leader."""
         leadership = (peer.region.id, peer.term)
+        newest = self._newest_term.get(peer.region.id, 0)
+        if peer.term >= newest:
+            self._newest_term[peer.region.id] = peer.term
+        elif peer.node.raft.in_lease():
+            raise Violation(
+                f"{node.name} region {peer.region.id}: the lease of term {peer.term} is valid, but term {newest} has a "
+                "leader"
+            )
         known = self._leaders.get(leadership)
         if known == peer.meta.id:
             return

@@ -106,6 +106,10 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     if reason is not None:
         _contradict(store, envelope, reason)
         return
+    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(envelope.message):
+        # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
+        store.appends_dropped += 1
+        return
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
@@ -114,6 +118,10 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     except RaftError as error:
         _refuse(store, envelope, str(error))
     collect(store, peer)
+
+
+def _brings_entries(message: Message) -> bool:
+    return message.msg_type is MessageType.MsgAppend and bool(message.entries)
 
 
 def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:

@@ -18,11 +18,12 @@ from flaredb.raft import LeaseClock
 from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
 from flaredb.store.early_messages import EarlyMessages
+from flaredb.store.flow import FlowControl
 from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
 from flaredb.store.outbox import Outbox
-from flaredb.store.peer import Peer
+from flaredb.store.peer import Peer, Traffic
 from flaredb.store.read_queue import ReadCounts
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
@@ -71,6 +72,15 @@ class StoreState:
         """Regions whose snapshots Raft has taken in this step; from the next step on the region map has them."""
         self.messages_refused = 0
         """Messages of other stores that no working store sends, or that contradict what is known here."""
+        self.flow = FlowControl(config.flow, engine, now_ms)
+        self.unsynced_bytes = 0
+        """Written to the engine and not yet known to be durable."""
+        self.busy_counts: dict[str, int] = {}
+        """Requests refused with ServerIsBusy, by what was full."""
+        self.appends_dropped = 0
+        """Entries of other leaders that were not taken because too much waits for the disk."""
+        self.told_traffic = Traffic()
+        """What PD was told that regions led here moved, since the start."""
         self.waiting_requests = 0
         self.waiting_write_bytes = 0
         self.unstarted: list[Request] = []
@@ -93,11 +103,14 @@ class StoreState:
 
     @property
     def is_busy(self) -> bool:
-        """True when more than three quarters of the requests or written bytes that may wait here do."""
+        """True when more than three quarters of the requests or written bytes that may wait here do, or when writes
+        are refused because the engine or its disk is behind."""
         config = self.config
         return (
             self.waiting_requests * 4 > config.requests_max * 3
             or self.waiting_write_bytes * 4 > config.write_bytes_max * 3
+            or self.unsynced_bytes > config.unsynced_bytes_max
+            or self.flow.share < 1.0
         )
 
     def emit(self, effect: Effect) -> None:
@@ -110,7 +123,16 @@ class StoreState:
 
     def report(self, peer: Peer) -> None:
         """Tell PD of a region led here."""
-        self._effects.append(ReportRegion(make_report(self.config, peer, self.now_ms)))
+        told = make_report(self.config, peer, self.now_ms)
+        self.told_traffic.add(told.bytes_written, told.keys_written, told.bytes_read, told.keys_read)
+        self._effects.append(ReportRegion(told))
+
+    def traffic(self) -> Traffic:
+        """What regions moved while they were led here, since the start; it may be behind after a leader has gone."""
+        total = Traffic()
+        for part in (self.told_traffic, *(peer.traffic for peer in self.peers.values() if peer.is_leader)):
+            total.add(part.bytes_written, part.keys_written, part.bytes_read, part.keys_read)
+        return total
 
     def answer(self, request: Request, result: Any) -> None:
         """End a request that was counted in."""

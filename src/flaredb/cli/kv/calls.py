@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +11,7 @@ import click
 
 from flaredb.cli.flags import SECONDS
 from flaredb.cli.grammar import ENVIRONMENT, CommonCommand, Session, pass_session
+from flaredb.cli.startup import loading
 from flaredb.model.errors import FlareDBError
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class OneCall:
     def run(self, work: Work, is_bulk: bool) -> Any:
         """The result of ``work``. Errors: its own; ConfigError for what is no address."""
 
+        db = open_client(self.addresses)
+
         async def opened() -> Any:
-            async with open_client(self.addresses) as db:
+            async with db:
                 return await work(db)
 
         return _runner(is_bulk)(opened())
@@ -73,12 +75,8 @@ class OneCall:
 
 def open_client(addresses: str) -> Any:
     """A client, not connected yet."""
-    # What is loaded stays to the end: looking through it for garbage costs a sixth of a short command.
-    gc.disable()
-    try:
+    with loading():
         from flaredb.faces.aio_client import connect
-    finally:
-        gc.enable()
     return connect(addresses)
 
 
@@ -119,6 +117,8 @@ def data_command(name: str, *, is_bulk: bool = False, help: str = "") -> Callabl
             try:
                 status: int | None = caller.run(working, is_bulk)
             except ConnectionError as error:
+                if not isinstance(error, FlareDBError):
+                    raise  # such as a broken pipe
                 raise Unreachable(f"{caller.addresses}: {error}; --pd or {ENVIRONMENT[0]} names another") from error
             except ValueError as error:
                 if isinstance(error, FlareDBError):
@@ -150,3 +150,9 @@ def check_range(prefix: bytes | None, start: bytes | None, end: bytes | None) ->
         raise click.UsageError("write --prefix, or --start and --end, not both")
     if start and end and start > end:
         raise click.UsageError("--start is above --end: nothing lies between them; exchange them")
+
+
+def check_may_read_stdin(session: Session) -> None:
+    """Errors: UsageError in a shell, whose own lines would be read."""
+    if session.caller is not None:
+        raise click.UsageError("a shell reads its lines from standard input: \"-\" cannot be it here; b'-' is a dash")

@@ -6,24 +6,22 @@ something goes wrong, and goes on from there with --skip.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 
 from flaredb.cli.exits import EXIT_FAILURE
-from flaredb.cli.kv.calls import Call, data_command
+from flaredb.cli.kv.calls import Call, check_may_read_stdin, data_command
 from flaredb.cli.kv.formats import FORMATS, LINE_BYTES_MAX, BadLine, Entry, format_of, read_entries
 from flaredb.cli.kv.progress import Progress
 from flaredb.model.errors import FlareDBError
-
-if TYPE_CHECKING:
-    import asyncio
 
 BATCH_PAIRS = 512
 BATCH_BYTES = 256 * 1024
@@ -45,6 +43,8 @@ async def import_(call: Call, name: str, form: str | None, skip: int, plain: boo
     begin with a line of headings. Writing the same file again does no harm. After an error the line is told up to which
     everything was written; go on from there by --skip.
     """
+    if name == "-":
+        check_may_read_stdin(call.session)
     chosen = "jsonl" if name == "-" and form is None else format_of(name, form)
     with _opened(name) as (file, size_bytes):
         source = _Counted(file)
@@ -59,7 +59,14 @@ async def import_(call: Call, name: str, form: str | None, skip: int, plain: boo
                 await writing.end()
             except (FlareDBError, OSError) as error:
                 await writing.give_up()
-                return _failed(name, error, writing, progress)
+                what = "standard input" if name == "-" else name
+                _tell(f"{what}{', ' if isinstance(error, BadLine) else ': '}{error}")
+                _tell_reached(writing, progress)
+                return EXIT_FAILURE
+            except asyncio.CancelledError:
+                writing.count_done()
+                _tell_reached(writing, progress)
+                raise
             finally:
                 await writing.cancel()
         call.session.show(
@@ -69,15 +76,15 @@ async def import_(call: Call, name: str, form: str | None, skip: int, plain: boo
     return None
 
 
-def _failed(name: str, error: Exception, writing: _Writing, progress: Progress) -> int:
-    what = "standard input" if name == "-" else name
-    comma = ", " if isinstance(error, BadLine) else ": "
-    click.echo(f"flaredb: {what}{comma}{error}", err=True)
+def _tell_reached(writing: _Writing, progress: Progress) -> None:
     if not writing.dry_run:
         done = f"every pair up to line {writing.line_done:,} is written" if writing.written else "nothing was written"
-        click.echo(f"flaredb: {done}; go on with --skip {writing.line_done}", err=True)
-    click.echo(f"flaredb: {progress.summary(writing.written)}", err=True)
-    return EXIT_FAILURE
+        _tell(f"{done}; go on with --skip {writing.line_done}")
+    _tell(progress.summary(writing.written))
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"flaredb: {sentence}", err=True)
 
 
 @dataclass(slots=True)
@@ -132,16 +139,12 @@ class _Writing:
 
     async def cancel(self) -> None:
         """Nobody waits for the rest."""
-        import asyncio
-
         tasks = [batch.task for batch in self._batches]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _begin(self) -> None:
-        import asyncio
-
         keys = set(self._pairs)
         while len(self._batches) >= BATCHES_AT_ONCE or any(not keys.isdisjoint(item.keys) for item in self._batches):
             await self._finish_oldest()
@@ -153,7 +156,17 @@ class _Writing:
     async def _finish_oldest(self) -> None:
         batch = self._batches[0]
         await batch.task
-        self._batches.popleft()
+        self._pop_oldest()
+
+    def count_done(self) -> None:
+        """Count the batches that are written by now, up to the first that is not."""
+        while (
+            self._batches and (task := self._batches[0].task).done() and not task.cancelled() and not task.exception()
+        ):
+            self._pop_oldest()
+
+    def _pop_oldest(self) -> None:
+        batch = self._batches.popleft()
         self.line_done = batch.last_line
         self.written += batch.count
 
