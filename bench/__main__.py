@@ -12,7 +12,6 @@ MEASUREMENTS = {
     "reads": "reads by lease against reads by ReadIndex",
     "split": "splits and many regions",
     "moves": "moves between stores",
-    "sim": "the simulator: simulated cluster-hours per minute",
     "profile": "where a store's time goes",
     "store_core": "the store cores alone: CPU time of a put",
     "ab": "two versions of FlareDB against each other",
