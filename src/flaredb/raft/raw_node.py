@@ -11,12 +11,12 @@ may come in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from . import leader
+from . import leader, quiet
 from .confchange_codec import encode
 from .config import Config
 from .errors import RaftInvariantError, StepLocalMsg, StepPeerNotFound
@@ -269,6 +269,18 @@ class RawNode:
             return False
         leader.hear(raft, pr, tick)
         return True
+
+    def is_settled(self) -> bool:
+        """True when this replica, which leads or knows its leader, has nothing to do until somebody wants something."""
+        return not self._records and not self._is_changed() and quiet.is_settled(self.raft)
+
+    def is_matched_by(self, members: Iterable[int]) -> bool:
+        """True when these members hold all of this leader's log, and make a quorum together with it."""
+        return quiet.is_matched_by(self.raft, members)
+
+    def resume(self, missed_ticks: int, silent: Container[int] = ()) -> None:
+        """Go on after a time without ticks, of which so many are counted; no lease from before holds (quiet.py)."""
+        quiet.resume(self.raft, missed_ticks, silent)
 
     def read_index(self, rctx: bytes) -> None:
         """Ask for a linearizable read; the answer comes as a ReadState with the same rctx, or never: repeat with

@@ -379,6 +379,7 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         batch_entry_size_bytes=min(StoreConfig().batch_entry_size_bytes, raft.raft_entry_max_size_bytes),
         message_size_bytes_max=raft.raft_max_size_per_msg_bytes,
         inflight_messages_max=raft.raft_max_inflight_msgs,
+        hibernate_regions=raft.hibernate_regions,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
         log_count_max=raft.raft_log_gc_count_limit,

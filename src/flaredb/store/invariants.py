@@ -20,7 +20,10 @@ def check_store(store: StoreState) -> None:
     assert not store.reserved, "a range is reserved beyond its step"
     assert store.waiting_requests >= 0, "more answers than requests"
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
+    awake = {region_id for region_id, peer in store.peers.items() if not peer.is_asleep}
+    assert awake == store.awake.keys(), "peers awake and peers ticked differ"
     for peer in store.peers.values():
+        assert not peer.is_asleep or peer.region.id not in store.touched, f"region {peer.region.id} works in its sleep"
         assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
 
@@ -43,6 +46,10 @@ def check_peer(peer: Peer) -> None:
     assert not peer.is_destroyed, f"{name}: a destroyed replica is still here"
     assert peer.incoming is None, f"{name}: a snapshot that Raft took was not installed"
     assert not peer.held_to or peer.held_to > peer.applied_index, f"{name}: held entries are applied"
+    if peer.is_asleep:
+        idle = not (peer.writes or peer.parked or peer.proposals or peer.unsynced) and peer.reads.is_idle()
+        assert idle, f"{name}: something waits for a replica that sleeps"
+        assert peer.node.is_settled(), f"{name}: asleep with something on its way"
     if peer.is_initialised:
         state_now = conf_state_of(peer.region)
         raft_now = peer.node.raft.prs.conf.to_conf_state()

@@ -19,6 +19,8 @@ from flaredb.store.raft_storage import RaftStorage
 from flaredb.store.read_queue import ReadQueue
 from flaredb.store.snapshot_desk import SnapshotDesk
 
+NOBODY: frozenset[int] = frozenset()
+
 
 @dataclass(slots=True)
 class Proposal:
@@ -87,6 +89,7 @@ class Peer:
     """
 
     __slots__ = (
+        "agreed",
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
@@ -97,9 +100,13 @@ class Peer:
         "has_pending",
         "heard_conf_ver",
         "held_to",
+        "idle_ticks",
         "incoming",
+        "is_asleep",
         "is_destroyed",
+        "is_drowsy",
         "is_miscounted",
+        "is_report_queued",
         "last_heard_ms",
         "leader_id",
         "meta",
@@ -183,6 +190,15 @@ class Peer:
         self.held_to = 0
         """Entries up to here are committed but not applied, because of a fill; 0: none."""
         self.is_destroyed = False
+        self.is_asleep = False
+        """It is not ticked, and nothing waits here (hibernation.py)."""
+        self.idle_ticks = 0
+        """Ticks of this leader since its region last had something to do."""
+        self.is_drowsy = False
+        """This leader asks the others to sleep."""
+        self.agreed: frozenset[int] = NOBODY
+        """Who sleeps already."""
+        self.is_report_queued = False
 
     @property
     def is_initialised(self) -> bool:
@@ -211,6 +227,12 @@ class Peer:
         """The leader that this peer believes in."""
         leader_id = self.node.raft.leader_id
         return self.region.peer(PeerId(leader_id)) if leader_id else None
+
+    def stir(self) -> None:
+        """There is something to do: the wish to sleep is over."""
+        self.idle_ticks = 0
+        self.is_drowsy = False
+        self.agreed = NOBODY
 
     def take_waiting(self) -> list[Request]:
         """Every request that waits here and is in no log entry: it has had no effect."""
@@ -246,6 +268,7 @@ class Peer:
             "approximate_size": self.approximate_size_bytes,
             "approximate_keys": self.approximate_keys,
             "is_filling": self.fill is not None,
+            "is_asleep": self.is_asleep,
         }
 
 

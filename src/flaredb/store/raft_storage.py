@@ -114,6 +114,12 @@ class RaftStorage:
         if cache:
             self._cache_first = cache[0].index
 
+    def forget(self) -> None:
+        """Keep only the youngest entry in memory. Pre: the engine has everything appended so far."""
+        del self._cache[:-1]
+        self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
+        self._cache_first = self.last - len(self._cache) + 1
+
     # ------------------------------------------------ raft.Storage
 
     def initial_state(self) -> RaftState:

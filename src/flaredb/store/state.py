@@ -16,6 +16,7 @@ from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
 from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
+from flaredb.store.contacts import Contacts
 from flaredb.store.early_messages import EarlyMessages
 from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
@@ -55,6 +56,11 @@ class StoreState:
         self.files = files
         self.now_ms = now_ms
         self.peers: dict[RegionId, Peer] = {}
+        self.awake: dict[RegionId, Peer] = {}
+        """The peers that are ticked; the others sleep (hibernation.py)."""
+        self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1)
+        self.rare_reports: list[tuple[int, RegionId]] = []
+        """A heap: when to report regions that sleep, at the earliest."""
         self.region_map = RegionMap()
         self.routes = RouteCache()
         self.early = EarlyMessages()
@@ -134,7 +140,8 @@ class StoreState:
         peer.next_report_ms = peer.asked_pd_ms = self.now_ms
         if peer.is_initialised:
             self.region_map.insert(region)
-        self.peers[region.id] = peer
+        self.peers[region.id] = self.awake[region.id] = peer
+        self.contacts.is_stale = True
         peer.eager = eager
         if len(region.peers) == 1 or peer.eager:
             peer.node.campaign()
