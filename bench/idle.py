@@ -127,10 +127,10 @@ class Stores:
             self.settle()
             self.now_ms = max(self.now_ms + 1, min(store.next_deadline_ms() for store in self.stores.values()))
 
-    def create(self, regions: tuple[Region, ...]) -> None:
-        """Make the regions and wait until each has a leader and all sleep."""
+    def create(self, count: int) -> None:
+        """Make regions and wait until each has a leader and all sleep."""
         for inbox in self.inboxes.values():
-            inbox.append(RegionsListed(regions))
+            inbox.append(RegionsListed(make_regions(count, len(self.stores))))
         for _ in range(200):
             self.rest(self.config.election_ticks * self.config.tick_ms / 1000)
             if not any(store.awake for store in self.stores.values()):
@@ -190,7 +190,7 @@ def at_rest(name: str, stores: int, count: int, seconds: float = REST_SECONDS) -
     with scratch() as directory:
         for config, what in ((DEFAULTS, "default settings, ticks of 1 s"), (DEMO, "the demo's, ticks of 50 ms")):
             made = Stores(directory, stores, config)
-            made.create(make_regions(count, stores))
+            made.create(count)
             made.cpu_seconds, made.reports = 0.0, 0
             made.rest(seconds)
             cores = made.cpu_seconds / seconds / stores
@@ -211,7 +211,7 @@ def object_bytes(stores: int, count: int) -> float:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         made = Stores(directory, stores, DEFAULTS)
-        made.create(make_regions(count, stores))
+        made.create(count)
         gc.collect()
         after = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()

@@ -8,6 +8,7 @@ depends on it, and nothing here touches term, vote or log.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .progress import ProgressState
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from .raft import Raft
 
 _REPLICATE: Final = ProgressState.Replicate
+
+
+@dataclass(slots=True)
+class Rest:
+    """What a settled node knows beside its log and hard state, which its storage has: enough to make it anew."""
+
+    term: int
+    index: int
+    """Of the last entry, which is committed and applied."""
+
+    leader_id: int
+    is_leader: bool
+    ticks: int
+    """Heartbeats carry it where leases are in use, so it goes on where it was."""
+
+    lease_void: bool
 
 
 def is_settled(r: Raft) -> bool:
@@ -55,6 +72,30 @@ def is_matched_by(r: Raft, members: Iterable[int]) -> bool:
             return False
         matched.add(member)
     return r.prs.has_quorum(matched)
+
+
+def rest_of(r: Raft) -> Rest:
+    """Pre: is_settled; for a leader also is_matched_by all other members: that is not kept."""
+    return Rest(r.term, r.raft_log.tail_index, r.leader_id, r.state is StateRole.Leader, r.ticks, r.lease_void)
+
+
+def restore(r: Raft, rest: Rest) -> None:
+    """Put a node that was loaded from its storage where it was when it came to rest, as if just now it had heard its
+    leader, or its members. Call ``resume`` before it goes on: what is promised and proved counts from there.
+    """
+    log = r.raft_log
+    assert (r.term, log.tail_index, log.committed) == (rest.term, rest.index, rest.index), "not what came to rest"
+    r.ticks = rest.ticks
+    r.ticks_since_leader = 0
+    r.leader_id = rest.leader_id
+    if not rest.is_leader:
+        return
+    r.lead_again(rest.index)
+    r.lease_void = rest.lease_void
+    for pr in r.prs.progress.values():
+        pr.matched = rest.index
+        pr.become_replicate()
+        pr.recent_active = True
 
 
 def resume(r: Raft, missed_ticks: int, silent: Container[int] = ()) -> None:

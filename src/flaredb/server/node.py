@@ -357,7 +357,7 @@ class StoreNode:
         store = self.loop.store
         return {
             "has its first regions": store.is_started,
-            "every region has a leader": all(peer.node.raft.leader_id for peer in store.peers.values()),
+            "every region has a leader": all(peer.leader_id for peer in store.peers.values()),
         }
 
 

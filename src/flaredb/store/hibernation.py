@@ -30,6 +30,8 @@ from flaredb.store.split_check import outgrown
 from flaredb.store.state import StoreState
 
 REPORTS_PER_TICK_MIN = 16
+WAKES_PER_STEP_MAX = 256
+"""About 20 ms."""
 
 
 # ------------------------------------------------ to sleep
@@ -45,8 +47,6 @@ def count_idle(store: StoreState, peer: Peer) -> None:
 
 def agree(store: StoreState, peer: Peer, commit: int) -> bool:
     """Answer a drowsy heartbeat, which said that this replica holds everything up to ``commit``. True: it sleeps."""
-    if peer.is_asleep:
-        return True
     raft = peer.node.raft
     if raft.raft_log.tail_index != commit or peer.is_leader or not _could_sleep(store, peer):
         return False
@@ -103,8 +103,12 @@ def _could_sleep(store: StoreState, peer: Peer) -> bool:
 def _fall_asleep(store: StoreState, peer: Peer) -> None:
     peer.is_asleep = True
     peer.stir()
-    peer.storage.forget()
     del store.awake[peer.region.id]
+    if peer.is_leader and len(_living(store, peer)) + 1 < len(peer.region.peers):
+        # How far the others are, and since when they are silent, cannot be made anew.
+        peer.storage.forget()
+    else:
+        peer.fold()
     if peer.is_leader and not peer.is_report_queued:
         peer.is_report_queued = True
         heappush(store.rare_reports, (peer.next_report_ms, peer.region.id))
@@ -117,38 +121,55 @@ def wake(store: StoreState, peer: Peer, from_peer: int = 0) -> None:
     """Wake a replica, before anything is done for it. ``from_peer``: who wrote to it, if that is why."""
     if not peer.is_asleep:
         return
+    node = peer.node
     peer.is_asleep = False
-    peer.stir()
+    peer.rest = None
     store.awake[peer.region.id] = peer
     contacts = store.contacts
     if peer.is_leader:
         hear_through_stores(store, peer)
         silent = [meta.id for meta in peer.region.peers if contacts.is_silent(meta.store_id)]
-        peer.node.resume(0, silent)
+        node.resume(0, silent)
         return
-    leader_id = peer.node.raft.leader_id
+    leader_id = node.raft.leader_id
     leader_store = peer.store_of.get(leader_id)
-    peer.node.resume(contacts.silent_ticks(leader_store))
+    node.resume(contacts.silent_ticks(leader_store))
     if leader_id != from_peer and leader_store is not None and not contacts.is_silent(leader_store):
         store.outbox.put(_answer_to_nothing(peer, leader_id, leader_store))
 
 
 def _answer_to_nothing(peer: Peer, leader_id: int, leader_store: StoreId) -> Beat:
     """Tells a leader that this member is awake: it says nothing but that all is as before."""
-    region, meta, raft = peer.region, peer.meta, peer.node.raft
+    epoch, meta, raft = peer.region.epoch, peer.meta, peer.node.raft
+    to = (PeerId(leader_id), leader_store)
+    commit = raft.raft_log.committed
+    return Beat(peer.region.id, meta.id, meta.store_id, *to, epoch.conf_ver, epoch.version, True, raft.term, 0, commit)
+
+
+def answer_to(peer: Peer, beat: Beat, commit: int, is_drowsy: bool) -> Beat:
+    """The answer to a leader's beat."""
+    epoch = peer.region.epoch
     return Beat(
-        region.id,
-        meta.id,
-        meta.store_id,
-        PeerId(leader_id),
-        leader_store,
-        region.epoch.conf_ver,
-        region.epoch.version,
+        beat.region_id,
+        beat.to_peer,
+        beat.to_store,
+        beat.from_peer,
+        beat.from_store,
+        epoch.conf_ver,
+        epoch.version,
         True,
-        raft.term,
-        0,
-        raft.raft_log.committed,
+        beat.term,
+        beat.index,
+        commit,
+        is_drowsy,
     )
+
+
+def is_of_this_sleep(peer: Peer, beat: Beat) -> bool:
+    """True if a drowsy beat says nothing that this sleeping replica does not know: it goes on sleeping."""
+    if beat.term != peer.term or peer.is_leader is not beat.is_answer:
+        return False
+    return beat.is_answer or (beat.from_peer == peer.leader_id and beat.commit == peer.applied_index)
 
 
 def wake_all(store: StoreState) -> None:
@@ -158,19 +179,26 @@ def wake_all(store: StoreState) -> None:
 
 
 def hear_news(store: StoreState) -> None:
-    """Wake the sleepers that count on a store that fell silent, speaks again or restarted."""
+    """Wake the sleepers that count on a store that fell silent, speaks again or restarted, WAKES_PER_STEP_MAX at once:
+    a store may lead thousands.
+    """
     news = set(store.contacts.take_news())
-    if not news or len(store.awake) == len(store.peers):
-        return
-    for peer in store.peers.values():
-        if not peer.is_asleep:
-            continue
-        if peer.is_leader:
-            concerned = any(meta.store_id in news for meta in peer.region.peers)
-        else:
-            concerned = peer.store_of.get(peer.node.raft.leader_id) in news
-        if concerned:
-            wake(store, peer)
+    if news and len(store.awake) < len(store.peers):
+        store.to_wake.update(dict.fromkeys(peer.region.id for peer in store.peers.values() if _counts_on(peer, news)))
+    for _ in range(min(len(store.to_wake), WAKES_PER_STEP_MAX)):
+        region_id = next(iter(store.to_wake))
+        del store.to_wake[region_id]
+        if region_id in store.peers:
+            wake(store, store.peers[region_id])
+
+
+def _counts_on(peer: Peer, stores: set[StoreId]) -> bool:
+    if not peer.is_asleep:
+        return False
+    if peer.is_leader:
+        return any(meta.store_id in stores for meta in peer.region.peers)
+    leader = peer.region.peer(PeerId(peer.leader_id))
+    return leader is not None and leader.store_id in stores
 
 
 # ------------------------------------------------ by the clock
@@ -182,7 +210,6 @@ def tick_contacts(store: StoreState) -> None:
         partners = {meta.store_id for peer in store.peers.values() for meta in peer.region.peers}
         store.contacts.set_partners(partners - {store.store_id})
     store.contacts.tick()
-    hear_news(store)
 
 
 def hear_through_stores(store: StoreState, peer: Peer) -> None:
@@ -209,5 +236,7 @@ def report_rarely(store: StoreState) -> None:
         if peer.next_report_ms <= now_ms:
             hear_through_stores(store, peer)
             store.report(peer)
+            if peer.rest is not None:
+                peer.fold()
         peer.is_report_queued = True
         heappush(queue, (peer.next_report_ms, region_id))

@@ -11,7 +11,7 @@ from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.contacts import NO_REGION
-from flaredb.store.hibernation import agree, on_agreed, wake
+from flaredb.store.hibernation import agree, answer_to, is_of_this_sleep, on_agreed, wake
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
@@ -73,13 +73,19 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
     Post: an answer leaves with this step, as it would from Raft.
     """
     peer = store.peers.get(beat.region_id)
-    if peer is None or beat.to_peer != peer.meta.id or beat.from_peer not in peer.last_heard_ms:
+    if peer is None or beat.to_peer != peer.meta.id:
         return False
     epoch = peer.region.epoch
     if beat.conf_ver < epoch.conf_ver:
         return False
-    if peer.is_asleep and not beat.is_drowsy:
+    if peer.is_asleep:
+        if beat.is_drowsy and is_of_this_sleep(peer, beat):
+            if not beat.is_answer:
+                store.outbox.put(answer_to(peer, beat, beat.commit, is_drowsy=True))
+            return True
         wake(store, peer, beat.from_peer)
+    if beat.from_peer not in peer.last_heard_ms:
+        return False
     if beat.is_answer:
         if not peer.node.hear_follower(beat.from_peer, beat.term, beat.index):
             return False
@@ -89,22 +95,10 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
         commit = peer.node.hear_leader(beat.from_peer, beat.term, beat.commit)
         if commit is None:
             return False
-        answer = Beat(
-            beat.region_id,
-            beat.to_peer,
-            beat.to_store,
-            beat.from_peer,
-            beat.from_store,
-            epoch.conf_ver,
-            epoch.version,
-            True,
-            beat.term,
-            beat.index,
-            commit,
-            beat.is_drowsy and agree(store, peer, beat.commit),
-        )
-        store.outbox.put(answer)
-    peer.last_heard_ms[beat.from_peer] = store.now_ms
+        is_drowsy = beat.is_drowsy and agree(store, peer, beat.commit)
+        store.outbox.put(answer_to(peer, beat, commit, is_drowsy))
+    if not peer.is_asleep:
+        peer.last_heard_ms[beat.from_peer] = store.now_ms
     return True
 
 

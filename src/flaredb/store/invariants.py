@@ -29,7 +29,13 @@ def check_store(store: StoreState) -> None:
 
 
 def check_peer(peer: Peer) -> None:
-    """Assert every invariant of one peer."""
+    """Assert every invariant of one peer; one that rests has given up most of what they are about."""
+    if peer.rest is not None:
+        rest = peer.rest
+        assert peer.is_asleep, f"region {peer.region.id}: at rest, but not asleep"
+        assert rest.index == peer.applied_index, f"region {peer.region.id}: at rest at {rest.index}"
+        assert rest.leader_id == peer.leader_id, f"region {peer.region.id}: at rest under {rest.leader_id}"
+        return
     log = peer.node.raft.raft_log
     state = peer.storage.apply_state
     name = f"region {peer.region.id}"

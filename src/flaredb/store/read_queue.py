@@ -17,24 +17,32 @@ class Round:
     requests: list[Request]
 
 
-class ReadQueue:
-    """Invariant: a request is in exactly one of waiting, round and confirmed."""
+class RoundNames:
+    """Names for the rounds of one store, of which none is used twice, in this process or before it."""
 
-    __slots__ = ("_count", "_life", "confirmed", "round", "waiting")
+    __slots__ = ("_count", "_life")
 
     def __init__(self, life: int) -> None:
         """``life`` is a random 64-bit number: it tells the rounds of this process from those of an earlier one."""
         self._life = life.to_bytes(8, "big")
         self._count = 0
+
+    def next(self) -> bytes:
+        """One more."""
+        self._count += 1
+        return self._life + self._count.to_bytes(8, "big")
+
+
+class ReadQueue:
+    """Invariant: a request is in exactly one of waiting, round and confirmed."""
+
+    __slots__ = ("confirmed", "round", "waiting")
+
+    def __init__(self) -> None:
         self.waiting: list[Request] = []
         self.round: Round | None = None
         self.confirmed: deque[tuple[int, list[Request]]] = deque()
         """(index, reads) that wait until the index is applied; indexes ascend."""
-
-    def next_name(self) -> bytes:
-        """A name no earlier round of this peer had, in this process or before it."""
-        self._count += 1
-        return self._life + self._count.to_bytes(8, "big")
 
     def is_idle(self) -> bool:
         """True when no read waits."""

@@ -22,7 +22,8 @@ from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
 from flaredb.store.outbox import Outbox
-from flaredb.store.peer import Peer
+from flaredb.store.peer import Peer, PeerParts
+from flaredb.store.read_queue import RoundNames
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -59,6 +60,8 @@ class StoreState:
         self.awake: dict[RegionId, Peer] = {}
         """The peers that are ticked; the others sleep (hibernation.py)."""
         self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1)
+        self.to_wake: dict[RegionId, None] = {}
+        """Sleepers that wake in the next steps, in this order."""
         self.rare_reports: list[tuple[int, RegionId]] = []
         """A heap: when to report regions that sleep, at the earliest."""
         self.region_map = RegionMap()
@@ -88,7 +91,7 @@ class StoreState:
         """What came for peers before they were made: to be delivered in this step."""
         self.is_started = is_bootstrapped(engine)
         """False until this store has been given its first regions."""
-        self._rng = rng
+        self._parts = PeerParts(config, engine, rng, self.desk, RoundNames(rng.getrandbits(64)))
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
 
@@ -136,7 +139,7 @@ class StoreState:
         """Take in the replica ``meta`` of a region, by default the one that the region has on this store."""
         meta = meta or region.peer_on(self.store_id)
         assert meta is not None, f"region {region.id} has no peer on store {self.store_id}"
-        peer = Peer(self.config, meta, region, self.engine, self._rng, first_start, self.desk)
+        peer = Peer(self._parts, meta, region, first_start)
         peer.next_report_ms = peer.asked_pd_ms = self.now_ms
         if peer.is_initialised:
             self.region_map.insert(region)

@@ -141,6 +141,7 @@ class Store(StoreState):
             for item in inputs:
                 self._take(item)
                 self._deliver_early()
+            hear_news(self)
             self._tick_if_due()
             self._expire_if_due()
             self._propose()
@@ -167,6 +168,7 @@ class Store(StoreState):
             or self._executor.has_work()
             or self.split_checks.has_work()
             or len(self.fills) > 0
+            or bool(self.to_wake)
             or self.must_sync
         )
 
@@ -215,7 +217,6 @@ class Store(StoreState):
                 self.contacts.heard(item.envelopes[0].from_store)
             for envelope in item.envelopes:
                 take_envelope(self, envelope)
-            hear_news(self)
         elif isinstance(item, RequestsReceived):
             for request in item.requests:
                 take_request(self, request)
@@ -345,6 +346,7 @@ class Store(StoreState):
 
     def _tick_stores(self) -> None:
         tick_contacts(self)
+        hear_news(self)
         self._ticks_to_beat -= 1
         if self._ticks_to_beat <= 0:
             self._ticks_to_beat = self.config.heartbeat_ticks
