@@ -16,7 +16,7 @@ import sys
 
 from bench.demo import Demo
 
-from bench import idle, moves, raft_core, split
+from bench import idle, many, moves, raft_core, split
 
 WORKLOADS = (
     ("batch", "put", 256),
@@ -60,7 +60,7 @@ def print_medians(demo: Demo, rounds: int, seconds: float, warm_up: float) -> No
 def main(argv: list[str] | None = None) -> None:
     """Print every figure, or with "split" or "moves" as first argument those of splits or of moves."""
     argv = sys.argv[1:] if argv is None else argv
-    others = {"split": split.main, "moves": moves.main, "idle": idle.main}
+    others = {"split": split.main, "moves": moves.main, "idle": idle.main, "many": many.main}
     if argv[:1] and argv[0] in others:
         others[argv[0]](argv[1:])
         return

@@ -220,8 +220,12 @@ class RaftStorage:
         self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
 
     def set_hard_state(self, state: HardState, batch: WriteBatch) -> None:
-        """Stage term, vote and commit."""
-        self.hard_state = state
+        """Stage term, vote and commit. A commit index alone is not staged: it is learned again, and after a restart
+        what is applied counts as committed.
+        """
+        known, self.hard_state = self.hard_state, state
+        if state.term == known.term and state.vote == known.vote:
+            return
         batch.put(CF_RAFT, hard_state_key(self.region.id), encode_hard_state(state))
 
     def set_apply_state(self, batch: WriteBatch) -> None:
@@ -239,7 +243,8 @@ class RaftStorage:
         self.apply_state = ApplyState(index, index, term)
         self.set_apply_state(batch)
         hard = self.hard_state
-        self.set_hard_state(HardState(hard.term, hard.vote, max(hard.commit, index)), batch)
+        self.hard_state = HardState(hard.term, hard.vote, max(hard.commit, index))
+        batch.put(CF_RAFT, hard_state_key(self.region.id), encode_hard_state(self.hard_state))
 
     def compact_to(self, index: int, batch: WriteBatch) -> None:
         """Stage dropping the log up to ``index``. Pre: index is applied (asserted); the apply state is staged after."""
