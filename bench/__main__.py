@@ -1,86 +1,34 @@
-"""All figures of bench/README.md, measured here: ``make bench`` or ``python -m bench [--seconds 5] [--rounds 3]``.
+"""``python -m bench [WHAT] ...``: measurements that anyone can run; ``python -m bench WHAT --help`` tells the options.
 
-Starts `flaredb demo` in a process of its own, runs each workload in turn for some rounds and prints the medians. How
-long writes stop when a leader is killed is part of `make demo`. ``python -m bench split``: figures of splits, split.py;
-``python -m bench moves``: figures of moves, moves.py.
+compare  FlareDB against etcd on this machine (the default; ``make bench``)
+client   the Python clients: FlareDB's, TiKV's official one, etcd's
+quick    a few workloads on FlareDB alone, by a generator in Python, and the Raft core alone
+split    splits and many regions
+moves    moves between stores
+idle     regions at rest, and a restart with a long log
+many     puts over many regions, store cores alone
+profile  where a store's time goes
+ab       two versions of FlareDB against each other
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
+import importlib
 import sys
 
-from bench.demo import Demo
-
-from bench import idle, many, moves, raft_core, split
-
-WORKLOADS = (
-    ("batch", "put", 256),
-    ("batch", "get", 256),
-    ("unary", "put", 256),
-    ("unary", "get", 256),
-    ("batch", "put", 1),
-)
-RAFT_CORE_SECONDS = 3.0
-READY_SPLIT_KEY = "key-000000010000"
-
-
-def measure(demo: Demo, mode: str, op: str, in_flight: int, seconds: float, warm_up: float) -> dict[str, object]:
-    """One run in a process of its own."""
-    command = [sys.executable, "-m", "bench.kv_load", "--pd", demo.facts["pd"], "--mode", mode, "--op", op]
-    command += ["--in-flight", str(in_flight), "--seconds", str(seconds), "--warm-up", str(warm_up)]
-    command += ["--pids", ",".join(map(str, demo.pids))]
-    result: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return result
-
-
-def print_medians(demo: Demo, rounds: int, seconds: float, warm_up: float) -> None:
-    """The table of workloads; rounds are interleaved, so that a noisy minute hits all of them."""
-    runs: dict[tuple[str, str, int], list[dict[str, object]]] = {workload: [] for workload in WORKLOADS}
-    for _ in range(rounds):
-        for workload in WORKLOADS:
-            runs[workload].append(measure(demo, *workload, seconds, warm_up))
-    print(f"{'work':34}{'ops/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'server CPU s/1,000':>20}{'errors':>8}")
-    for (mode, op, in_flight), found in runs.items():
-
-        def median(name: str, found: list[dict[str, object]] = found) -> float:
-            return statistics.median(float(str(run[name])) for run in found)
-
-        errors = sum(int(str(run["errors"])) for run in found)
-        print(
-            f"{f'{op}, {mode}, {in_flight} in flight':34}{median('ops_per_s'):>9,.0f}{median('p50_ms'):>9.2f}"
-            f"{median('p99_ms'):>9.2f}{median('server_cpu_s_per_1000'):>20.3f}{errors:>8}"
-        )
+MEASUREMENTS = ("compare", "client", "quick", "split", "moves", "idle", "many", "profile", "ab")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print every figure, or with "split" or "moves" as first argument those of splits or of moves."""
+    """Run one of them."""
     argv = sys.argv[1:] if argv is None else argv
-    others = {"split": split.main, "moves": moves.main, "idle": idle.main, "many": many.main}
-    if argv[:1] and argv[0] in others:
-        others[argv[0]](argv[1:])
+    name = argv[0] if argv[:1] and not argv[0].startswith("-") else ""
+    if argv[:1] in (["--help"], ["-h"]):
+        print(__doc__)
         return
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warm-up", type=float, default=1.0)
-    parser.add_argument("--data-dir", default="", help="empty directory on the disk to measure")
-    arguments = parser.parse_args(argv)
-    print(
-        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {arguments.rounds} rounds of {arguments.seconds:g} s"
-    )
-    demo = Demo(READY_SPLIT_KEY, arguments.data_dir)
-    try:
-        print(f"flaredb demo ready, first write accepted: {demo.ready_seconds:.2f} s")
-        print_medians(demo, arguments.rounds, arguments.seconds, arguments.warm_up)
-    finally:
-        demo.stop()
-    print("\nRaft core alone:")
-    raft_core.main(["--seconds", str(min(arguments.seconds, RAFT_CORE_SECONDS))])
+    if name and name not in MEASUREMENTS:
+        raise SystemExit(f"no measurement {name!r}; there are {', '.join(MEASUREMENTS)}")
+    importlib.import_module(f"bench.{name or MEASUREMENTS[0]}").main(argv[1:] if name else argv)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""FlareDB's Python client against the official one, on the same cluster: ``python -m bench.client``.
+"""FlareDB's client, TiKV's official one and etcd driven from Python, on one machine: ``python -m bench client``.
 
 Each measurement runs in a process of its own: so many coroutines, each with one operation after the other, 128-byte
-values, random keys out of 20,000 in two regions. Rounds are interleaved and medians are told, so that a noisy minute
-hits both. The official client (tikv-client 0.0.4) is measured where its wheel exists; both run on uvloop.
+values, random keys out of 20,000. Rounds are interleaved and medians are told, so that a noisy minute hits all. All run
+on uvloop. FlareDB is `flaredb demo` with three regions; etcd is three members, spoken to at the leader.
+
+ours      flaredb.aio          sync   flaredb.Client in one thread
+official  tikv-client 0.0.4, on FlareDB; where its wheel exists
+aetcd     the asyncio client of etcd that is maintained; where it is installed
+etcd      grpc.aio with hand-made bytes (etcd_client.py): the most that a Python client of etcd can do
 """
 
 from __future__ import annotations
@@ -16,18 +21,25 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from bench.demo import Demo
+from bench.etcd_cluster import EtcdCluster, etcd_binary
 
 VALUE = b"v" * 128
 KEYS = 20_000
 STRIDE = 7_919
 """From one key to the next; has no factor in common with KEYS, so every key comes in turn."""
 
-SPLIT_KEY = "key-000000010000"
+SPLIT_KEYS = "key-000000006666,key-000000013333"
+OTHERS = {"official": "tikv_client", "aetcd": "aetcd"}
+"""Contestants that need a module."""
+
 WORK = (("put", 64), ("get", 64), ("put", 256), ("get", 256), ("put", 1), ("get", 1))
 Operation = Callable[[bytes], Awaitable[Any]]
 
@@ -73,6 +85,30 @@ async def run_official(pd: str, op: str, at_once: int, seconds: float, warm_up: 
     return await closed_loop(operation, at_once, seconds, warm_up)
 
 
+async def run_etcd(address: str, op: str, at_once: int, seconds: float, warm_up: float) -> dict[str, float]:
+    """etcd by hand-made bytes."""
+    from bench.etcd_client import EtcdByBytes
+
+    db = EtcdByBytes(address)
+    operation: Operation = (lambda key: db.put(key, VALUE)) if op == "put" else db.get
+    found = await closed_loop(operation, at_once, seconds, warm_up)
+    await db.close()
+    return found
+
+
+async def run_aetcd(address: str, op: str, at_once: int, seconds: float, warm_up: float) -> dict[str, float]:
+    """etcd by aetcd."""
+    import aetcd
+
+    host, _, port = address.rpartition(":")
+    async with aetcd.Client(host, int(port)) as db:
+        operation: Operation = (lambda key: db.put(key, VALUE)) if op == "put" else db.get
+        return await closed_loop(operation, at_once, seconds, warm_up)
+
+
+RUNS = {"ours": run_ours, "official": run_official, "etcd": run_etcd, "aetcd": run_aetcd}
+
+
 def run_sync(pd: str, op: str, seconds: float, warm_up: float) -> dict[str, float]:
     """flaredb.Client, one thread."""
     import flaredb
@@ -100,10 +136,9 @@ def run_sync(pd: str, op: str, seconds: float, warm_up: float) -> dict[str, floa
 
 def run_one(arguments: argparse.Namespace) -> dict[str, float]:
     """One measurement, in this process."""
-    shared = (arguments.pd, arguments.op, arguments.at_once, arguments.seconds, arguments.warm_up)
     if arguments.client == "sync":
         return run_sync(arguments.pd, arguments.op, arguments.seconds, arguments.warm_up)
-    run = run_ours(*shared) if arguments.client == "ours" else run_official(*shared)
+    run = RUNS[arguments.client](arguments.pd, arguments.op, arguments.at_once, arguments.seconds, arguments.warm_up)
     try:
         import uvloop
     except ImportError:
@@ -123,25 +158,35 @@ def measure(pd: str, client: str, op: str, at_once: int, arguments: argparse.Nam
     return result
 
 
+def contestants(at_once: int, has_etcd: bool) -> list[str]:
+    """Who takes part here."""
+    names = ["ours", *(name for name, module in OTHERS.items() if importlib.util.find_spec(module))]
+    names += ["etcd"] if has_etcd else []
+    return [name for name in names if has_etcd or name != "aetcd"] + (["sync"] if at_once == 1 else [])
+
+
 def compare(arguments: argparse.Namespace) -> None:
     """The table."""
-    clients = ["ours"] + (["official"] if importlib.util.find_spec("tikv_client") else [])
     runs: dict[tuple[str, str, int], list[dict[str, float]]] = {}
-    with Demo(SPLIT_KEY) as demo:
-        pd = demo.facts["pd"]
+    binary = etcd_binary()
+    with ExitStack() as open_:
+        pd = open_.enter_context(Demo(SPLIT_KEYS)).facts["pd"]
+        directory = Path(open_.enter_context(tempfile.TemporaryDirectory()))
+        etcd = open_.enter_context(EtcdCluster(directory, binary)) if binary else None
         subprocess.run([sys.executable, "-m", "bench.client", "--pd", pd, "--fill"], check=True)
         for _ in range(arguments.rounds):
             for op, at_once in WORK:
-                for client in [*clients, *(["sync"] if at_once == 1 else [])]:
-                    runs.setdefault((client, op, at_once), []).append(measure(pd, client, op, at_once, arguments))
-    print(f"{'work':<16}{'client':<10}{'ops/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU s/1,000':>13}{'times':>8}")
+                for client in contestants(at_once, etcd is not None):
+                    address = etcd.leader_address if etcd is not None and "etcd" in client else pd
+                    runs.setdefault((client, op, at_once), []).append(measure(address, client, op, at_once, arguments))
+    print(f"{'work':<12}{'client':<10}{'ops/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU s/1,000':>13}{'ours is':>10}")
     for (client, op, at_once), results in runs.items():
         middle = {name: statistics.median(result[name] for result in results) for name in results[0]}
-        official = runs.get(("official", op, at_once))
-        times = middle["per_s"] / statistics.median(result["per_s"] for result in official) if official else 0
+        pairs = zip(runs["ours", op, at_once], results, strict=True)
+        times = statistics.median(ours["per_s"] / theirs["per_s"] for ours, theirs in pairs)
         print(
-            f"{op + ', ' + str(at_once):<16}{client:<10}{middle['per_s']:>9,.0f}{middle['p50_ms']:>9.2f}"
-            f"{middle['p99_ms']:>9.2f}{middle['cpu_s_per_1000']:>13.3f}{times:>8.1f}"
+            f"{op + ', ' + str(at_once):<12}{client:<10}{middle['per_s']:>9,.0f}{middle['p50_ms']:>9.2f}"
+            f"{middle['p99_ms']:>9.2f}{middle['cpu_s_per_1000']:>13.3f}{times:>8.1f} x"
         )
 
 
@@ -159,9 +204,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pd", default="", help="measure once, on this cluster")
+    parser.add_argument("--pd", default="", help="measure once: address of PD, or of etcd")
     parser.add_argument("--fill", action="store_true")
-    parser.add_argument("--client", choices=("ours", "official", "sync"), default="ours")
+    parser.add_argument("--client", choices=(*RUNS, "sync"), default="ours")
     parser.add_argument("--op", choices=("put", "get"), default="put")
     parser.add_argument("--at-once", type=int, default=256)
     return parser.parse_args(argv)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from bench.etcd_client import EtcdByBytes
 from bench.routes import Route, find_routes
 
 from flaredb.wire.pb import kvrpcpb_pb2, tikvpb_pb2
@@ -156,14 +157,32 @@ async def unary_worker(
         tally.add(time.perf_counter() - started, 1, _failed(response))
 
 
+async def etcd_worker(
+    db: EtcdByBytes, arguments: argparse.Namespace, rng: random.Random, tally: Tally, stop: asyncio.Event
+) -> None:
+    """One caller that always has one call to etcd under way."""
+    value = bytes(arguments.value_bytes)
+    while not stop.is_set():
+        key = b"key-%012d" % rng.randrange(arguments.keys)
+        started = time.perf_counter()
+        await (db.put(key, value) if arguments.op == "put" else db.get(key))
+        tally.add(time.perf_counter() - started, 1, 0)
+
+
 def _failed(response: kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse) -> int:
     return int(response.HasField("region_error") or bool(response.error))
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
     """One closed-loop run over all regions that hold some of the keys; each store gets an even share."""
-    targets = targets_of(find_routes(arguments.pd), arguments)
     tally, stop = Tally(), asyncio.Event()
+    if arguments.etcd:
+        db, rng = EtcdByBytes(arguments.etcd), random.Random(arguments.seed)
+        workers = [etcd_worker(db, arguments, rng, tally, stop) for _ in range(arguments.in_flight)]
+        result = await measure(arguments, tally, stop, [asyncio.create_task(worker) for worker in workers])
+        await db.close()
+        return result
+    targets = targets_of(find_routes(arguments.pd), arguments)
     channels = [grpc.aio.insecure_channel(target.address, OPTIONS) for target in targets]
     share = max(arguments.in_flight // len(targets), 1)
     tasks = []
@@ -174,6 +193,16 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
         else:
             workers = (unary_worker(channel, target, arguments, tally, stop) for _ in range(share))
             tasks += [asyncio.create_task(worker) for worker in workers]
+    result = await measure(arguments, tally, stop, tasks)
+    for channel in channels:
+        await channel.close()
+    return result
+
+
+async def measure(
+    arguments: argparse.Namespace, tally: Tally, stop: asyncio.Event, tasks: list[asyncio.Task[None]]
+) -> dict[str, object]:
+    """Warm up, count for the time asked for, and stop."""
     await asyncio.sleep(arguments.warm_up)
     tally.counting, cpu, started = True, cpu_seconds(arguments.pids), time.perf_counter()
     await asyncio.sleep(arguments.seconds)
@@ -181,8 +210,6 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
     tally.counting = False
     stop.set()
     await asyncio.wait(tasks, timeout=10)
-    for channel in channels:
-        await channel.close()
     return report(arguments, tally, took, cpu)
 
 
@@ -205,7 +232,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Command line of one run."""
     parser = argparse.ArgumentParser(description="closed-loop load through the TiKV protocol")
     parser.add_argument("--pd", default="127.0.0.1:2379")
-    parser.add_argument("--mode", choices=("batch", "unary"), default="batch")
+    parser.add_argument("--etcd", default="", help="address of an etcd member to load instead")
+    parser.add_argument("--mode", choices=("batch", "unary", "etcd"), default="batch")
     parser.add_argument("--op", choices=("put", "get"), default="put")
     parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--batch", type=int, default=64)

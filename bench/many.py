@@ -8,8 +8,6 @@ regions some 80 puts share a log entry, with a thousand hardly any does: the fig
 from __future__ import annotations
 
 import argparse
-import cProfile
-import pstats
 import random
 import time
 
@@ -77,7 +75,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--regions", default="3,1000")
     parser.add_argument("--puts", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--profile", action="store_true", help="where the time goes, for the last number of regions")
     arguments = parser.parse_args(argv)
     base = 0.0
     for count in map(int, arguments.regions.split(",")):
@@ -90,13 +87,8 @@ def main(argv: list[str] | None = None) -> None:
             best = min(load.run(arguments.puts) for _ in range(arguments.rounds))
             base = base or best
             rate = arguments.puts * arguments.rounds / (time.perf_counter() - began)
-            print(f"{count:6,} regions: {best * 1e6:6.1f} us of CPU per put, {best / base:.2f} x; {rate:,.0f} puts/s here")
-            if arguments.profile:
-                profile = cProfile.Profile()
-                profile.runcall(load.run, arguments.puts)
+            print(f"{count:6,} regions: {best * 1e6:6.1f} us of CPU per put, {best / base:.2f} x; {rate:,.0f} puts/s")
             made.close()
-    if arguments.profile:
-        pstats.Stats(profile).sort_stats("tottime").print_stats(45)
 
 
 if __name__ == "__main__":

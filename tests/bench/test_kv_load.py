@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bench.__main__ as all_figures
+import bench.quick as all_figures
 import pytest
 from bench.demo import Demo
 from bench.routes import find_routes

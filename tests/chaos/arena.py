@@ -6,15 +6,18 @@ import contextlib
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flaredb.cli.ports import HOST
 from flaredb.cli.probe import ProbeFailed
+from flaredb.cli.waiting import pause
 from flaredb.server.toml_text import dump_toml, merge
+from tests.chaos.clocks import WallClock, sweep
 from tests.chaos.disks import LoopDisk
 from tests.chaos.history import History
-from tests.chaos.links import Links
+from tests.chaos.links import PD, Gate, Links
 from tests.chaos.load import SPLIT_KEYS, Load
 from tests.integration.calls import Calls
 from tests.integration.cluster import Cluster
@@ -22,32 +25,66 @@ from tests.integration.moves import equal_checksums
 
 BUSY_DEADLINE_S = 60.0
 RESTART_DEADLINE_S = 60.0
+PAUSES_S = (0.3, 1.0, 3.0)
+"""Shorter than an election, about as long, and much longer (elections: 0.5 to 0.8 s)."""
 
 
 class Arena:
-    """As a context manager: a running cluster with clients at work. ``disks`` and ``links`` are there if asked for."""
+    """As a context manager: a running cluster with clients at work. ``disks``, ``links`` and ``clocks`` are there if
+    asked for.
+    """
 
     def __init__(
-        self, directory: Path, seed: int, *, stores: int = 3, with_disks: bool = False, with_links: bool = False
+        self,
+        directory: Path,
+        seed: int,
+        *,
+        stores: int = 3,
+        with_disks: bool = False,
+        with_links: bool = False,
+        with_clocks: bool = False,
+        pace_s: float = 0.0,
+        crowd: int = 1,
+        patience_s: float = BUSY_DEADLINE_S,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
+        """``pace_s`` and ``crowd``: as Load. ``patience_s``: until clients must get on well again after a
+        fault. ``config``: tables for every store's file.
+        """
         self.chance = random.Random(seed)
         self.seed = seed
-        self.cluster = Cluster(directory, stores, SPLIT_KEYS)
+        self.cluster = Cluster(directory, stores, SPLIT_KEYS, config)
         self.history = History()
-        self.load = Load(self.cluster, self.history, seed)
+        self.load = Load(self.cluster, self.history, seed, self.address_of, pace_s, crowd)
         self.disks: dict[int, LoopDisk] = {}
         self.links: Links | None = None
+        self.clocks: dict[int, WallClock] = {}
+        """By number of the store; 0 is PD."""
+        self.counts: Counter[str] = Counter()
+        """Faults played, by name."""
         self.notes: Counter[str] = Counter()
-        """What happened, how often."""
+        """What else happened, how often."""
         self._directory = directory
         self._with_disks = with_disks
         self._with_links = with_links
+        self._with_clocks = with_clocks
+        self._patience_s = patience_s
         self._open = contextlib.ExitStack()
 
     @property
     def numbers(self) -> list[int]:
         """Numbers of all stores."""
         return [store.number for store in self.cluster.stores]
+
+    def address_of(self, number: int) -> str:
+        """Where clients reach a store."""
+        if self.links is not None:
+            return f"{HOST}:{self.links.ports['client', number]}"
+        return self.cluster.store(number).ports.address
+
+    def rest(self) -> None:
+        """Let a fault last for a time drawn from the seed."""
+        pause(self.chance.choice(PAUSES_S))
 
     def pick(self) -> int:
         """A store drawn from the seed: every other time one that leads."""
@@ -64,7 +101,7 @@ class Arena:
 
     def wait_busy(self) -> None:
         """Wait for the rate of success that a fault needs to mean something."""
-        self.cluster.wait_for(self.history.is_busy, BUSY_DEADLINE_S)
+        self.cluster.wait_for(self.history.is_busy, self._patience_s)
 
     def restart(self, numbers: Sequence[int]) -> None:
         """Start stores that have ended; returns when all serve."""
@@ -95,10 +132,12 @@ class Arena:
                     disk = LoopDisk(self._directory / f"store-{number}")
                     self.disks[number] = self._open.enter_context(disk)
             if self._with_links:
-                ports = {store.number: store.ports.peer for store in self.cluster.stores}
-                self.links = self._open.enter_context(Links(ports, lambda number: self.cluster.store(number).child.pid))
-                for number, port in self.links.ports.items():
-                    self._amend(number, {"server": {"advertise-peer-addr": f"127.0.0.1:{port}"}})
+                self._lead_through_links()
+            if self._with_clocks:
+                self._open.callback(sweep)
+                for number, child in {0: self.cluster.pd, **{s.number: s.child for s in self.cluster.stores}}.items():
+                    self.clocks[number] = WallClock(self._directory / f"clock-{number}")
+                    child.environment |= self.clocks[number].environment
             self._open.callback(self.cluster.close)
             self.cluster.start()
             self._open.enter_context(self.load)
@@ -110,8 +149,24 @@ class Arena:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def _amend(self, number: int, tables: dict[str, Any]) -> None:
-        """Change a store's configuration before it starts."""
-        path = self._directory / f"store-{number}.toml"
+    def _lead_through_links(self) -> None:
+        """Whoever dials a store or PD meets a proxy; only the first call of a client to PD does not."""
+        gates: dict[Gate, int] = {("client", PD): int(self.cluster.pd_address.rpartition(":")[2])}
+        for store in self.cluster.stores:
+            gates |= {("peer", store.number): store.ports.peer, ("client", store.number): store.ports.grpc}
+        self.links = self._open.enter_context(Links(gates, lambda number: self.cluster.store(number).child.pid))
+        ports = self.links.ports
+        pd_address = f"{HOST}:{ports['client', PD]}"
+        self._amend("pd", {"advertise-client-urls": f"http://{pd_address}"})
+        for number in self.numbers:
+            advertised = {
+                "advertise-addr": f"{HOST}:{ports['client', number]}",
+                "advertise-peer-addr": f"{HOST}:{ports['peer', number]}",
+            }
+            self._amend(f"store-{number}", {"server": advertised, "pd": {"endpoints": [pd_address]}})
+
+    def _amend(self, name: str, tables: dict[str, Any]) -> None:
+        """Change the configuration of a process before it starts."""
+        path = self._directory / f"{name}.toml"
         before = tomllib.loads(path.read_text(encoding="utf-8"))
         path.write_text(dump_toml(merge(before, tables)), encoding="utf-8")

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flaredb.cli.waiting import pause, wait_until
-from tests.chaos import disks, links, syncs
+from tests.chaos import clocks, disks, links, loss, net_faults, syncs
 from tests.chaos.arena import Arena
+from tests.chaos.net_faults import partitioned
 
 STOP_THREADS_DEADLINE_S = 10.0
 ENDS_BY_ITSELF_DEADLINE_S = 30.0
-PAUSES_S = (0.3, 1.0, 3.0)
-"""Shorter than an election, about as long, and much longer (elections: 0.5 to 0.8 s)."""
+DOWN_S = (0.1, 0.3, 1.5)
+"""How long a killed store stays away."""
+KILLS_IN_A_LOOP = 5
+STARTING_S_MAX = 3.0
+HOUR_S = 3600
 ALL_STORES_SHARE = 0.2
 """Of the kills and power cuts hit every store at once."""
 FULL_VALUE_BYTES = 256 * 1024
@@ -30,6 +34,7 @@ class Fault:
     needs: Sequence[str] = ()
     on_disks: bool = False
     on_links: bool = False
+    on_clocks: bool = False
     in_smoke: bool = True
     """Part of the short tests, too."""
 
@@ -41,8 +46,24 @@ def kill(arena: Arena) -> None:
         arena.cluster.store(number).child.send(signal.SIGKILL)
     for number in numbers:
         arena.cluster.kill(number)
-    _rest(arena)
+    arena.counts["kill"] += 1
+    arena.notes["SIGKILL of a store"] += len(numbers)
+    pause(arena.chance.choice(DOWN_S))
     arena.restart(numbers)
+
+
+def kill_in_a_loop(arena: Arena) -> None:
+    """A store is killed again and again while it starts; in the end it may."""
+    number = arena.pick()
+    child = arena.cluster.store(number).child
+    for _ in range(KILLS_IN_A_LOOP):
+        child.kill()
+        arena.counts["kill"] += 1
+        arena.notes["SIGKILL of a store"] += 1
+        child.start()
+        wait_until(child.ready_path.exists, arena.chance.uniform(0, STARTING_S_MAX))
+    child.kill()
+    arena.restart([number])
 
 
 def kill_pd(arena: Arena) -> None:
@@ -52,12 +73,14 @@ def kill_pd(arena: Arena) -> None:
         arena.wait_busy()
     finally:
         arena.cluster.restart_pd()
+    arena.counts["kill PD"] += 1
 
 
 def stop_and_continue(arena: Arena) -> None:
     """SIGSTOP, later SIGCONT: a leader that does not know that time has passed."""
     with paused(arena, [arena.pick()]):
-        _rest(arena)
+        arena.rest()
+    arena.counts["pause"] += 1
 
 
 def cut_power(arena: Arena) -> None:
@@ -66,6 +89,8 @@ def cut_power(arena: Arena) -> None:
     for number in numbers:
         arena.cluster.pause(number)
     _lose_memory(arena, numbers)
+    arena.counts["power cut"] += 1
+    arena.notes["power lost by a store"] += len(numbers)
     arena.restart(numbers)
 
 
@@ -79,6 +104,7 @@ def fill_disk(arena: Arena) -> None:
             wait_until(lambda: not child.is_running(), 3.0)
     finally:
         arena.load.padding_bytes = 0
+    arena.counts["full disk"] += 1
     if wait_until(lambda: not child.is_running(), 1.0):
         assert "No space left" in child.log_tail(), child.describe_end()
         arena.notes["a store stopped for lack of room"] += 1
@@ -88,7 +114,8 @@ def fill_disk(arena: Arena) -> None:
 def slow_syncs(arena: Arena) -> None:
     """Syncs of one store take long; the others must get on without it."""
     with syncs.injected(arena.cluster.store(arena.pick()).child.pid, syncs.SLOW):
-        _rest(arena)
+        arena.rest()
+    arena.counts["slow syncs"] += 1
 
 
 def fail_syncs(arena: Arena) -> None:
@@ -98,23 +125,34 @@ def fail_syncs(arena: Arena) -> None:
     with syncs.injected(child.pid, syncs.FAILING):
         ended = wait_until(lambda: not child.is_running(), ENDS_BY_ITSELF_DEADLINE_S)
     assert ended, f"store {number} goes on although its syncs fail"
+    arena.counts["failing syncs"] += 1
     if arena.disks:
         _lose_memory(arena, [number])
     arena.restart([number])
-
-
-def partition(arena: Arena) -> None:
-    """One store hears nobody, is heard by nobody, or both. Clients reach all of them."""
-    with _partitioned(arena):
-        _rest(arena)
 
 
 def two_at_once(arena: Arena) -> None:
     """Something else happens, to any store, while one is partitioned."""
     other = arena.chance.choice([kill, cut_power, stop_and_continue])
     arena.notes[f"{other.__name__} while partitioned"] += 1
-    with _partitioned(arena):
+    with partitioned(arena):
         other(arena)
+    arena.counts["two at once"] += 1
+
+
+def set_wall_clock(arena: Arena) -> None:
+    """The wall clock of one process, PD's too, jumps by an hour, later back: nobody's promises depend on it."""
+    number = arena.chance.choice([0, *arena.numbers])
+    ahead_s = arena.chance.choice([HOUR_S, -HOUR_S])
+    arena.notes[f"clock of {'a store' if number else 'PD'} {ahead_s:+d} s"] += 1
+    try:
+        arena.clocks[number].set(ahead_s)
+        pause(clocks.CACHE_S)
+        arena.wait_busy()
+        arena.rest()
+    finally:
+        arena.clocks[number].set(0)
+    arena.counts["wall clock"] += 1
 
 
 def cut_power_of_lying_disks(arena: Arena) -> None:
@@ -137,9 +175,15 @@ def cut_power_of_lying_disks(arena: Arena) -> None:
 FAULTS = [
     Fault("power cut", cut_power, disks.NEEDS, on_disks=True),
     Fault("kill", kill),
+    Fault("kill in a loop", kill_in_a_loop),
     Fault("kill PD", kill_pd),
     Fault("pause", stop_and_continue),
-    Fault("partition", partition, links.NEEDS, on_links=True),
+    Fault("partition", net_faults.partition, links.NEEDS, on_links=True),
+    Fault("partition from PD", net_faults.partition_from_pd, links.NEEDS, on_links=True),
+    Fault("partition from clients", net_faults.partition_from_clients, links.NEEDS, on_links=True),
+    Fault("slow link", net_faults.slow_link, links.NEEDS, on_links=True),
+    Fault("lost packets", net_faults.lose_packets, loss.NEEDS),
+    Fault("wall clock", set_wall_clock, clocks.NEEDS, on_clocks=True),
     Fault("full disk", fill_disk, disks.NEEDS, on_disks=True),
     Fault("slow syncs", slow_syncs, syncs.NEEDS),
     Fault("failing syncs", fail_syncs, (*syncs.NEEDS, *disks.NEEDS), on_disks=True),
@@ -157,17 +201,6 @@ def paused(arena: Arena, numbers: Sequence[int]) -> Iterator[None]:
     finally:
         for number in numbers:
             arena.cluster.resume(number)
-
-
-@contextlib.contextmanager
-def _partitioned(arena: Arena) -> Iterator[None]:
-    """A store hears nobody, is heard by nobody, or both, for the length of the block."""
-    assert arena.links is not None
-    towards, away = arena.links.around(arena.pick())
-    chosen = arena.chance.choice([towards + away, towards + away, towards, away])
-    arena.notes["both ways" if len(chosen) > len(away) else "one way"] += 1
-    with arena.links.cut(chosen):
-        yield
 
 
 def stop_threads(pid: int) -> None:
@@ -204,8 +237,3 @@ def _victims(arena: Arena) -> list[int]:
         return [arena.pick()]
     arena.notes["all stores at once"] += 1
     return arena.numbers
-
-
-def _rest(arena: Arena) -> None:
-    """Let the fault last for a time drawn from the seed."""
-    pause(arena.chance.choice(PAUSES_S))

@@ -48,6 +48,8 @@ class History:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.keys: set[bytes] = set()
+        """Every key that somebody used."""
         self._moments = itertools.count(1)
         self._successes_s: deque[float] = deque(maxlen=RATE_MIN)
 
@@ -55,19 +57,51 @@ class History:
         """Record an invocation. To be called before anything is sent."""
         call = Call(kind, key, client, next(self._moments), value, expected)
         self.calls.append(call)
+        self.keys.add(key)
         return call
+
+    def begin_scan(self, start: bytes, end: bytes, client: str) -> list[Call]:
+        """Record a scan of [start, end) as what is promised of it: a read of each key, those without a row included.
+
+        Keys that nobody has used yet count only if they turn up (``done_scan``).
+        """
+        known = [key for key in list(self.keys) if start <= key < end]
+        return [self.begin(Kind.READ, key, client) for key in known or [start]]
+
+    def done_scan(self, calls: list[Call], rows: dict[bytes, bytes]) -> None:
+        """Every row of the range was returned."""
+        first, returned = calls[0], next(self._moments)
+        surprises = rows.keys() - {call.key for call in calls}
+        added = [Call(Kind.READ, key, first.client, first.invoked) for key in surprises]
+        for call in (*calls, *added):
+            call.value, call.returned, call.outcome = rows.get(call.key), returned, Outcome.DONE
+        self.calls += added
+        self.keys |= surprises
+        self._succeeded()
+
+    def done_many(self, calls: list[Call], seen: dict[bytes, bytes] | None = None) -> None:
+        """A batch returned; ``seen`` is what one of reads saw. It counts as one success."""
+        returned = next(self._moments)
+        for call in calls:
+            if call.kind is Kind.READ:
+                call.value = (seen or {}).get(call.key)
+            call.returned, call.outcome = returned, Outcome.DONE
+        self._succeeded()
 
     def done(self, call: Call, seen: Value = None) -> None:
         """The operation returned; ``seen`` is what a read saw."""
         if call.kind is Kind.READ:
             call.value = seen
         call.returned, call.outcome = next(self._moments), Outcome.DONE
-        self._successes_s.append(time.monotonic())
+        self._succeeded()
 
     def found_other(self, call: Call, found: Value) -> None:
         """A compare-and-swap returned without swapping: it was a read of what it found."""
         call.kind, call.expected = Kind.READ, None
         self.done(call, found)
+
+    def _succeeded(self) -> None:
+        self._successes_s.append(time.monotonic())
 
     def refused(self, call: Call) -> None:
         """The operation certainly did not and will not happen."""
@@ -84,7 +118,7 @@ class History:
 
     def used_keys(self) -> list[bytes]:
         """Every key that somebody used."""
-        return sorted({call.key for call in self.calls})
+        return sorted(self.keys)
 
     def violations(self) -> list[str]:
         """One sentence for each key whose history is not linearizable. Pre: no client is at work."""

@@ -1,7 +1,7 @@
-"""The network between stores: each store's peer address leads through a proxy here that can hold back bytes.
+"""The network: every address that others dial leads through a proxy here that can hold back bytes, or slow them down.
 
 Bytes that are held arrive when the link is open again, as TCP would deliver them. Who dials is found out by
-/proc, so stores need not know anything about it.
+/proc, so processes need not know anything about it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,29 @@ from typing import Any
 NEEDS = ("linux",)
 HOST = "127.0.0.1"
 CHUNK_BYTES = 64 * 1024
+PD = 0
+CLIENTS = -1
+"""Whoever dials and is no store."""
 
 Link = tuple[int, int]
-"""From one store number to another."""
+"""From one place to another: the number of a store, PD, or CLIENTS."""
+
+Gate = tuple[str, int]
+"""What is dialled: "peer" and "client" addresses of a store, or PD's ("client", PD)."""
 
 
 class Links:
-    """Proxies for ``peer_ports``, by store number; as a context manager it closes them."""
+    """Proxies for ``real_ports``, by gate; as a context manager it closes them."""
 
-    def __init__(self, peer_ports: dict[int, int], pid_of: Callable[[int], int]) -> None:
-        self.ports: dict[int, int] = {}
-        """Where the proxies listen, by store number."""
-        self._peer_ports = peer_ports
+    def __init__(self, real_ports: dict[Gate, int], pid_of: Callable[[int], int]) -> None:
+        """``pid_of``: the process of a store."""
+        self.ports: dict[Gate, int] = {}
+        """Where the proxies listen."""
+        self._real_ports = real_ports
+        self._stores = [number for name, number in real_ports if name == "peer"]
         self._pid_of = pid_of
         self._open: dict[Link, asyncio.Event] = {}
+        self._delays_s: defaultdict[Link, float] = defaultdict(float)
         self._pumps: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="links")
@@ -56,9 +66,19 @@ class Links:
         finally:
             self._switch(chosen, is_open=True)
 
+    @contextlib.contextmanager
+    def slowed(self, links: Iterable[Link], delay_s: float) -> Iterator[None]:
+        """Every piece of at most CHUNK_BYTES takes this long on these links, one after the other, in this block."""
+        chosen = list(links)
+        try:
+            self._delays_s.update(dict.fromkeys(chosen, delay_s))
+            yield
+        finally:
+            self._delays_s.update(dict.fromkeys(chosen, 0.0))
+
     def around(self, number: int) -> tuple[list[Link], list[Link]]:
-        """The links that lead to a store, and those that lead away from it."""
-        others = [other for other in self._peer_ports if other != number]
+        """The links that lead from other stores to this one, and those that lead back."""
+        others = [other for other in self._stores if other != number]
         return [(other, number) for other in others], [(number, other) for other in others]
 
     def _switch(self, links: list[Link], is_open: bool) -> None:
@@ -77,14 +97,14 @@ class Links:
 
     async def _listen(self) -> None:
         self._servers = []
-        for number in self._peer_ports:
+        for gate in self._real_ports:
 
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int = number) -> None:
-                self._spawn(self._serve(number, reader, writer))
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: Gate = gate) -> None:
+                self._spawn(self._serve(gate, reader, writer))
 
             server = await asyncio.start_server(accept, HOST, 0)
             self._servers.append(server)
-            self.ports[number] = server.sockets[0].getsockname()[1]
+            self.ports[gate] = server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -99,15 +119,16 @@ class Links:
         task.add_done_callback(self._pumps.discard)
         return task
 
-    async def _serve(self, target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection to store ``target`` until either end closes."""
+    async def _serve(self, gate: Gate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection through a gate until either end closes."""
+        kind, target = gate
         source = self._who_dialled(writer.get_extra_info("peername")[1])
         further: asyncio.StreamWriter | None = None
         try:
-            if not source:
+            if kind == "peer" and source == CLIENTS:  # a store that is gone already
                 return
             await self._event((source, target)).wait()
-            answers, further = await asyncio.open_connection(HOST, self._peer_ports[target])
+            answers, further = await asyncio.open_connection(HOST, self._real_ports[gate])
             there = self._spawn(self._pump((source, target), reader, further))
             back = self._spawn(self._pump((target, source), answers, writer))
             await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
@@ -121,16 +142,19 @@ class Links:
                 further.close()
 
     async def _pump(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        event = self._event(link)
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                await self._event(link).wait()
+                if delay_s := self._delays_s[link]:
+                    await asyncio.sleep(delay_s)
+                await event.wait()
                 writer.write(data)
                 await writer.drain()
 
     def _who_dialled(self, port: int) -> int:
-        """Number of the store whose connection comes from this port; 0 if it is gone already."""
+        """Number of the store whose connection comes from this port; CLIENTS if it is none."""
         inode = _socket_inode(port)
-        return next((number for number in self._peer_ports if _owns_socket(self._pid_of(number), inode)), 0)
+        return next((number for number in self._stores if _owns_socket(self._pid_of(number), inode)), CLIENTS)
 
 
 def _socket_inode(port: int) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.chaos import clocks
+
 MISSING_CLIENT = "the official Python client exists for CPython 3.11 on Linux only"
 
 
@@ -20,8 +22,11 @@ def lacks(needs: Sequence[str]) -> str:
             return "it reads /proc, which only Linux has"
         if need == "root" and os.geteuid() != 0:
             return "mounting a disk needs root"
-        if need not in ("linux", "root") and shutil.which(need) is None:
-            return f"it needs the program {need} (on Debian: apt-get install strace, mount, e2fsprogs)"
+        if need == "libfaketime":
+            if not clocks.library():
+                return "it needs libfaketime (on Debian: apt-get install libfaketime)"
+        elif need not in ("linux", "root") and shutil.which(need) is None:
+            return f"it needs the program {need} (on Debian: apt-get install strace mount e2fsprogs iptables)"
     return ""
 
 

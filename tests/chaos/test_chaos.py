@@ -17,10 +17,12 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 Capture = pytest.CaptureFixture[str]
 NAMES = [fault.name for fault in FAULTS]
 QUICK = [fault for fault in FAULTS if fault.in_smoke]
-SMOKE = [[fault for fault in QUICK if not fault.on_disks], [fault for fault in QUICK if fault.on_disks]]
+ON_LINKS = [fault for fault in QUICK if fault.on_links]
+ON_DISKS = [fault for fault in QUICK if fault.on_disks]
+SMOKE = [ON_LINKS, ON_DISKS, [fault for fault in QUICK if fault not in ON_LINKS + ON_DISKS]]
 
 
-@pytest.mark.parametrize("faults", SMOKE, ids=["processes and links", "disks"])
+@pytest.mark.parametrize("faults", SMOKE, ids=["links", "disks", "processes and clocks"])
 def test_nothing_is_lost_by_one_of_each(faults: list[Fault], tmp_path: Path, capsys: Capture) -> None:
     """One cluster for several faults, because starting one takes longer than most of them."""
     needs.skip_without()
@@ -75,4 +77,5 @@ def _arena(directory: Path, faults: list[Fault], seed: int, stores: int = 3) -> 
         stores=stores,
         with_disks=any(fault.on_disks for fault in faults),
         with_links=any(fault.on_links for fault in faults),
+        with_clocks=any(fault.on_clocks for fault in faults),
     )

@@ -301,3 +301,26 @@ db.close()
 def test_fork_before_the_first_call_works_and_after_it_is_refused(filled: str) -> None:
     ran = subprocess.run([sys.executable, "-c", FORK, filled], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_process_that_ends_leaves_no_task_to_complain_of() -> None:
+    """gRPC ends a call in a task of its own, which may outlive the last client by a moment."""
+    code = """
+import asyncio
+from flaredb.faces.loop_thread import loop_thread
+
+async def lingers():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("was told to end")
+
+async def start():
+    global task
+    task = asyncio.ensure_future(lingers())
+    await asyncio.sleep(0)
+
+loop_thread().run(start(), 5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "was told to end\n", "")

@@ -13,6 +13,7 @@ from tests.rim.order_rig import running_rig
 
 @pytest.fixture
 async def ctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CtlRig]:
-    monkeypatch.delenv("FLAREDB_PD", raising=False)
+    for variable in ("FLAREDB_PD", "FLAREDB_URL"):
+        monkeypatch.delenv(variable, raising=False)
     async with running_rig(tmp_path) as rig:
         yield CtlRig(rig)

@@ -110,10 +110,20 @@ async def test_common_options_stand_anywhere(ctl: CtlRig) -> None:
     assert (await ctl.run("-u", "127.0.0.1:1", "store", "-u", f"http://127.0.0.1:{port}")).code == 0
 
 
-async def test_pd_may_be_named_by_the_environment(ctl: CtlRig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "form"),
+    [
+        ("FLAREDB_PD", "127.0.0.1:{}"),
+        ("FLAREDB_URL", "127.0.0.1:{}"),
+        ("FLAREDB_URL", "flaredb://127.0.0.1:1,127.0.0.1:{}/?timeout=2s"),
+    ],
+)
+async def test_pd_may_be_named_by_the_environment(
+    variable: str, form: str, ctl: CtlRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import asyncio
 
-    monkeypatch.setenv("FLAREDB_PD", f"127.0.0.1:{ctl.pd.port}")
+    monkeypatch.setenv(variable, form.format(ctl.pd.port))
     assert (await asyncio.to_thread(run, "cluster")).code == 0
 
 
@@ -156,7 +166,7 @@ def test_wrong_lines_are_one_line_and_code_2(line: str, words: str) -> None:
 def test_no_pd_is_one_line_that_names_the_address_and_the_option() -> None:
     ran = run("-u", "127.0.0.1:1,localhost:2", "store")
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
-    for words in ("127.0.0.1:1 (", "localhost:2 (", "--pd", "FLAREDB_PD"):
+    for words in ("127.0.0.1:1 (", "localhost:2 (", "--pd", "FLAREDB_URL"):
         assert words in ran.err
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from flaredb.cli.ctl.operator_view import duration_text, parse_operator
-from flaredb.cli.ctl.output import LEGIBLE, Column, Table, fitted_widths
+from flaredb.cli.output import LEGIBLE, Column, Table, fitted_widths
 from flaredb.model.cluster import StoreState
 from flaredb.pd.messages import GetOperator, ListOperators, ListSchedulers, OperatorStatus, PdError, PdErrorKind, Why
 from tests.ctl.ctl_rig import CtlRig

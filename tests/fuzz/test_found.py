@@ -14,8 +14,10 @@ from flaredb.model.keys import apply_state_key, region_state_key
 from flaredb.raft import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
 from flaredb.store.bootstrap import load_regions
 from flaredb.store.messages import Beat, RaftEnvelope, RaftReceived
+from flaredb.wire.convert import region_from_pb
 from flaredb.wire.entries import EntryCorrupted, decode_entry
 from flaredb.wire.frames import FrameError, decode_envelopes, encode_envelopes
+from flaredb.wire.pb import metapb_pb2
 from flaredb.wire.pd_states import decode_cluster
 from flaredb.wire.records import StateCorrupted, dump_record
 from flaredb.wire.snapshots import decode_chunk
@@ -160,6 +162,19 @@ def test_a_negative_number_in_a_record(number: int) -> None:
         decode_region(dump_record((number, b"", b"", 1, 1, [])))
     with pytest.raises(StateCorrupted):
         decode_apply_state(dump_record((number, 5, 5)))
+
+
+@pytest.mark.parametrize("member", [(0, 1, 0), (11, 0, 0)], ids=["no id", "no store"])
+def test_a_member_that_cannot_be(member: tuple[int, int, int]) -> None:
+    with pytest.raises(StateCorrupted, match="member"):
+        decode_region(dump_record((1, b"", b"", 1, 1, [member])))
+
+
+@pytest.mark.parametrize("member", [{"store_id": 1}, {"id": 11}], ids=["no id", "no store"])
+def test_a_reported_member_that_cannot_be(member: dict[str, int]) -> None:
+    """PD kept it, and could not read it at its next start."""
+    with pytest.raises(ValueError, match="member"):
+        region_from_pb(metapb_pb2.Region(id=1, peers=[member]))
 
 
 def test_an_apply_state_that_contradicts_itself() -> None:

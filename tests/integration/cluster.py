@@ -14,7 +14,7 @@ from flaredb.cli.local_cluster import READY_DEADLINE_S, LocalCluster, StoreProce
 from flaredb.cli.official_client import connected
 from flaredb.cli.ports import PortPicker
 from flaredb.cli.probe import Probe, RegionView
-from flaredb.cli.processes import Processes
+from flaredb.cli.processes import Child, Processes
 from flaredb.cli.waiting import wait_until
 
 
@@ -43,6 +43,11 @@ class Cluster:
     def pd_address(self) -> str:
         """host:port of PD."""
         return self._local.plan.pd_address
+
+    @property
+    def pd(self) -> Child:
+        """The process of PD."""
+        return self._local.pd
 
     @property
     def stores(self) -> list[StoreProcess]:

@@ -165,7 +165,7 @@ MUTANTS = (
     Mutant(
         "a lease needs the promise not to vote for others",
         "election.py",
-        "return r.lease_based() and r.ticks_since_leader < r.election_timeout",
+        "return r.keeps_promises and r.ticks_since_leader < r.election_timeout",
         "return False",
         (LEASE + "test_the_promise_outlives_a_change_of_term", SCENARIO + "[lease_promise_outlives_restart]"),
     ),

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
+import flaredb
 from flaredb.cli import official_client, tour
 from flaredb.cli.local_cluster import LocalCluster
 from flaredb.cli.official_client import scan_all
 from flaredb.cli.probe import Probe, RegionView
 from flaredb.cli.tables import regions_table
 from flaredb.cli.tour import Tour, TourFailed, first_difference
+from flaredb.cli.tour_client import OwnClient, TourClients
 from flaredb.cli.tour_data import other_value, unicode_names
 from flaredb.cli.tour_report import TourReport
-from flaredb.model.errors import ConfigError
+from flaredb.testing import MemoryClient
 from flaredb.wire.pb import metapb_pb2
 
 
@@ -67,7 +68,8 @@ def region(region_id: int, start: bytes, end: bytes, leader_store_id: int) -> Re
 def make_tour(client: DictClient) -> tuple[Tour, io.StringIO]:
     printed = io.StringIO()
     report = TourReport(Console(file=printed, width=120, soft_wrap=True))
-    return Tour(cast(LocalCluster, None), client, cast(Probe, FakeProbe()), report), printed
+    clients = TourClients(client, "a client")
+    return Tour(cast(LocalCluster, None), clients, cast(Probe, FakeProbe()), report), printed
 
 
 def test_data_is_every_named_character_but_the_computed_ones() -> None:
@@ -93,7 +95,7 @@ def test_load_read_scan_and_verify_agree_with_the_source() -> None:
     text = printed.getvalue()
     assert f"{count} names of Unicode characters written" in text
     assert "6,000 rows across the region border at b'L', in order" in text
-    assert f"{count} keys by scan and batch_get" in text
+    assert f"{count} keys by scan and in batches" in text
     assert [title for title, _ in on_tour.report.durations_s] == ["load", "read back", "scan", "verify"]
 
 
@@ -203,7 +205,27 @@ def test_bar_on_a_terminal_goes_away() -> None:
     assert "counting" in printed.getvalue()
 
 
-def test_missing_client_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [
+        ("3.11.2", "the official one is not installed (pip install tikv-client==0.0.4)"),
+        ("3.13.0", "the official one, tikv-client 0.0.4, has no wheel for CPython 3.13.0 on Linux"),
+    ],
+)
+def test_a_missing_client_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch, python: str, reason: str) -> None:
     monkeypatch.setattr(official_client.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install tikv-client==0\.0\.4.*CPython 3\.11"):
-        tour.check_possible()
+    monkeypatch.setattr(official_client.platform, "python_version", lambda: python)
+    monkeypatch.setattr(official_client.platform, "system", lambda: "Linux")
+    assert official_client.why_missing() == reason
+
+
+def test_our_own_client_has_the_official_ones_calls() -> None:
+    client = OwnClient(cast(flaredb.Client, MemoryClient()))
+    client.batch_put({b"a": b"1", b"c": b"3"})
+    client.put(b"b", b"2")
+    assert client.get(b"b") == b"2"
+    assert client.batch_get([b"c", b"x", b"a"]) == [(b"c", b"3"), (b"a", b"1")]
+    assert client.scan(b"a", None, 2) == [(b"a", b"1"), (b"b", b"2")]
+    assert client.scan(b"b", b"c", 2) == [(b"b", b"2")]
+    client.delete(b"a")
+    assert client.scan(b"", None, 10) == [(b"b", b"2"), (b"c", b"3")]

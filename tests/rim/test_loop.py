@@ -178,6 +178,21 @@ async def test_step_takes_a_bounded_number_of_inputs() -> None:
     assert rig.store.inputs == [reached(number) for number in range(8)]
 
 
+async def test_the_clock_is_read_after_the_inputs_of_a_step_were_taken(rig: Rig) -> None:
+    """A read by lease is as of that time: what asked for it later, while the process stood still, is another step's."""
+
+    def read_clock() -> int:
+        rig.now_ms += 1_000
+        if rig.now_ms == 1_000:
+            rig.loop.submit(reached(2))
+        return rig.now_ms
+
+    rig.loop._now_ms = read_clock
+    rig.loop.submit(reached(1))
+    await eventually(lambda: len(rig.store.steps) == 2)
+    assert [inputs for _, inputs in rig.store.steps] == [[reached(1)], [reached(2)]]
+
+
 async def test_others_get_a_turn_between_the_steps_of_a_long_queue() -> None:
     rig = Rig(inputs_per_step=1)
     for number in range(3):

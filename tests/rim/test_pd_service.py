@@ -19,7 +19,7 @@ from flaredb.wire.convert import region_to_pb, store_to_pb
 from flaredb.wire.pb import etcdserverpb_pb2 as etcd
 from flaredb.wire.pb import metapb_pb2 as metapb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
-from flaredb.wire.services import ETCD_CLUSTER_METHODS, ETCD_KV_METHODS, PD_METHODS
+from flaredb.wire.services import ETCD_CLUSTER_METHODS, ETCD_KV_METHODS, KEYSPACE_METHODS, PD_METHODS
 from flaredb.wire.states import encode_store_ident
 from tests.pd.helpers import region, store
 from tests.rim.pd_rig import PdRig, heartbeat_pb, pd_node, running_pd, until
@@ -74,6 +74,26 @@ async def test_a_wrong_cluster_id_ends_every_stream(pd: PdRig) -> None:
         with pytest.raises(grpc.aio.AioRpcError, match="mismatch cluster id") as refusal:
             await anext(aiter(stream))
         assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_keyspaces_are_refused_with_the_way_round_them(pd: PdRig) -> None:
+    """Of any method and any bytes: the request is not even read (wire facts 1.2b)."""
+    for name, method in KEYSPACE_METHODS.items():
+        for body in (b"", method.request(name="k").SerializeToString() if name == "LoadKeyspace" else b"", b"\xff" * 9):
+            refusal: grpc.aio.AioRpcError | None = None
+            try:
+                if method.server_streaming:
+                    async for _ in pd.channel.unary_stream(method.path)(body, timeout=5):
+                        pass
+                else:
+                    await pd.channel.unary_unary(method.path)(body, timeout=5)
+            except grpc.aio.AioRpcError as error:
+                refusal = error
+            assert refusal is not None, name
+            assert refusal.code() is grpc.StatusCode.UNIMPLEMENTED, name
+            text = refusal.details() or ""
+            assert name in text
+            assert "without a keyspace and without API V2" in text
 
 
 async def test_what_is_not_built_says_so_by_name(pd: PdRig) -> None:

@@ -89,6 +89,7 @@ def test_defaults_are_tikvs_and_pds() -> None:
     raftstore = store.raftstore
     assert raftstore.raft_log_gc_threshold == StoreConfig().log_gc_threshold == 1_024
     assert raftstore.max_waiting_requests == StoreConfig().requests_max
+    assert (raftstore.read_mode, StoreConfig().lease_reads, StoreConfig().lease_length_ms) == ("lease", True, 7_237)
     assert raftstore.max_waiting_writes_size_bytes == StoreConfig().write_bytes_max
     assert raftstore.raft_log_gc_count_limit == StoreConfig().log_count_max
     assert raftstore.raft_log_gc_size_limit_bytes == StoreConfig().log_size_bytes_max
@@ -236,6 +237,7 @@ REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         {"raftstore": {"raft-min-election-timeout-ticks": 12, "raft-max-election-timeout-ticks": 12}},
         "must be greater than the shortest timeout of 12 ticks",
     ),
+    ("a lease that outlasts its leader", {"raftstore": {"raft-store-max-leader-lease": "10s"}}, "another leader may"),
     ("a log dropped before it is compacted", {"raftstore": {"raft-log-gc-count-limit": 1024}}, "need snapshots"),
     (
         "PD asked before an election can end",

@@ -285,15 +285,14 @@ def _swap_decided_before_the_log() -> Patches:
 
 
 def _client_repeats_unknown_writes() -> Patches:
-    from flaredb.sim.client import Client
+    from flaredb.client.plan import Core
 
-    true = Client.__init__
+    true = Core.pursue
 
-    def begin(self: Any, *rest: Any, **named: Any) -> None:
-        true(self, *rest, **named)
-        self.retries_unknown = True
+    def pursue(self: Any, *rest: Any, **named: Any) -> Any:
+        return true(self, *rest, **{**named, "idempotent": True})
 
-    return [(Client, "__init__", begin)]
+    return [(Core, "pursue", pursue)]
 
 
 def _overtaken_proposal_is_confirmed() -> Patches:

@@ -122,13 +122,21 @@ class Cluster:
         for node in self.nodes.values():
             node.inbox.append(RegionsListed(self.regions))
 
+    def time_of(self, node: Node) -> int:
+        """What a store's clock shows; others have clocks that drift."""
+        return self.now_ms
+
+    def runs(self, node: Node) -> bool:
+        """False for a store that is down, or stands still."""
+        return node.alive
+
     def step_free(self, node: Node, inputs: list[Input]) -> None:
         """One step whose invariants are not checked: the test has bent the store's state."""
-        for effect in node.store.step(self.now_ms, inputs):
+        for effect in node.store.step(self.time_of(node), inputs):
             self._perform(node, effect)
 
     def step_node(self, node: Node, inputs: list[Input]) -> list[Effect]:
-        effects = node.store.step(self.now_ms, inputs)
+        effects = node.store.step(self.time_of(node), inputs)
         check_store(node.store)
         for effect in effects:
             self._perform(node, effect)
@@ -200,7 +208,7 @@ class Cluster:
     def round(self, advance_ms: int = 5) -> None:
         self.now_ms += advance_ms
         for node in self.nodes.values():
-            if node.alive:
+            if self.runs(node):
                 inputs, node.inbox = node.inbox, []
                 self.step_node(node, inputs)
 
@@ -328,7 +336,8 @@ class Cluster:
 
     def restart(self, store_id: int) -> Node:
         old = self.nodes[StoreId(store_id)]
-        node = Node(store_id, self.config, old.engine, self.seed * 100 + store_id + self.now_ms, self.now_ms, old.files)
+        seed, now_ms = self.seed * 100 + store_id + self.now_ms, self.time_of(old)
+        node = Node(store_id, self.config, old.engine, seed, now_ms, old.files)
         self.nodes[StoreId(store_id)] = node
         for name in set(node.files.files) - node.store.snapshot_names:
             node.files.discard(name)

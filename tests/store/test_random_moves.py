@@ -194,6 +194,7 @@ def run(seed: int) -> Counter[str]:
         last = b"%d" % (workload.registers[key].asked + 1)
         assert insist(cluster, key, put(key, last)) is None
     cluster.run_until(lambda: all_agree(cluster), limit_ms=20_000)
+    workload.outcomes["read by lease"] += cluster.count_reads_by_lease()
     return workload.outcomes
 
 
@@ -261,6 +262,7 @@ def test_random_moves(first: int) -> None:
     assert outcomes["read: done"] > 200, outcomes
     assert outcomes["snapshots"] > 10, outcomes
     assert outcomes["asleep"] > 500, outcomes
+    assert outcomes["read by lease"] > 100, outcomes
 
 
 @pytest.mark.soak

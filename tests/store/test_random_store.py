@@ -1,5 +1,6 @@
 """Three stores under random faults, from one seed: loss, delay and repetition of messages, slow syncs, crashes that
-lose the unsynced tail, cut-off stores. One writer a key writes rising numbers, so linearizability is easy to see:
+lose the unsynced tail, cut-off stores, stores that stand still, clocks that drift. One writer a key writes rising
+numbers, so linearizability is easy to see:
 
 - a read returns at least what was acknowledged, or read, before it began, and never what was not yet asked for;
 - a write answered as overtaken (StaleCommand) is never seen;
@@ -23,6 +24,8 @@ import pytest
 
 from flaredb.model.commands import Get
 from flaredb.model.errors import RegionError, StaleCommand
+from flaredb.model.ids import StoreId
+from flaredb.model.limits import CLOCK_RATE_PERCENT
 from flaredb.model.region import Region
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import Effect, RaftEnvelope, RaftReceived, SendRaft, Sync, SyncDone
@@ -61,6 +64,7 @@ class FaultyCluster(Cluster):
             batch_entry_size_bytes=self.rng.choice((40, 1 << 20)),
             hibernate_regions=seed % 8 != 0,
             idle_elections=self.rng.choice((0, 1, 3)),
+            lease_reads=self.rng.random() < 0.8,
             **self.settings(),
         )
         self.calm_chance = self.rng.choice((0.0, 0.01, 0.03))
@@ -68,6 +72,13 @@ class FaultyCluster(Cluster):
         self.loss = self.rng.choice((0.0, 0.02, 0.15))
         self.slow_sync = self.rng.choice((0.0, 0.3, 0.8))
         self.crash_chance = self.rng.choice((0.0, 0.005, 0.02))
+        self.drift = self.rng.choice((0.0, CLOCK_RATE_PERCENT / 100))
+        self.clocks: dict[StoreId, tuple[int, float, float]] = {}
+        """By store: (when its rate last changed, what it showed then, its rate)."""
+        self.pause_chance = self.rng.choice((0.0, 0.01, 0.03))
+        self.paused_until: dict[StoreId, int] = {}
+        self.reads_by_lease = 0
+        """Of stores that have crashed since."""
         self.cut: set[int] = set()
         self.later: list[tuple[int, Any]] = []
         """(when, what to do) for delayed messages and syncs."""
@@ -80,6 +91,14 @@ class FaultyCluster(Cluster):
     def settings(self) -> dict[str, Any]:
         """Further settings of the stores, drawn after the common ones."""
         return {}
+
+    def time_of(self, node: Node) -> int:
+        """Each store's clock has a rate of its own."""
+        when, shown, rate = self.clocks.get(node.id, (0, 0.0, 1.0))
+        return int(shown + (self.now_ms - when) * rate)
+
+    def runs(self, node: Node) -> bool:
+        return super().runs(node) and self.paused_until.get(node.id, 0) <= self.now_ms
 
     def _perform(self, node: Node, effect: Effect) -> None:
         if isinstance(effect, SendRaft):
@@ -119,13 +138,19 @@ class FaultyCluster(Cluster):
         self.sent.clear()
 
     def disturb(self) -> None:
-        """Maybe crash or restart a store, or cut one off or join it again."""
+        """Maybe crash or restart a store, cut one off or join it, let one stand still, or change a clock's rate."""
         for store_id in sorted(self.nodes):
             node = self.nodes[store_id]
             if not node.alive and self.rng.random() < 0.05:
                 self.restart(store_id)
             elif node.alive and self.rng.random() < self.crash_chance:
                 self.crash(store_id, self.rng.choice(("synced", "prefix")))
+        if self.rng.random() < self.pause_chance:
+            self.paused_until[self.rng.choice(sorted(self.nodes))] = self.now_ms + self.rng.randint(20, 400)
+        if self.rng.random() < 0.05:
+            store_id = self.rng.choice(sorted(self.nodes))
+            shown = float(self.time_of(self.nodes[store_id]))
+            self.clocks[store_id] = (self.now_ms, shown, 1 + (2 * self.rng.random() - 1) * self.drift)
         if self.rng.random() < 0.01:
             self.cut = {self.rng.choice(sorted(self.nodes))} if not self.cut else set()
 
@@ -141,9 +166,18 @@ class FaultyCluster(Cluster):
         """Replicas that sleep now."""
         return sum(len(node.store.peers) - len(node.store.awake) for node in self.live())
 
+    def crash(self, store_id: int, keep: str = "synced") -> None:
+        self.reads_by_lease += self.nodes[StoreId(store_id)].store.read_counts.by_lease
+        super().crash(store_id, keep)
+
+    def count_reads_by_lease(self) -> int:
+        """Of all stores and their earlier lives. Pre: all run."""
+        return self.reads_by_lease + sum(node.store.read_counts.by_lease for node in self.nodes.values())
+
     def heal(self) -> None:
         """No more faults; every store runs."""
         self.cut, self.loss, self.slow_sync, self.crash_chance = set(), 0.0, 0.0, 0.0
+        self.paused_until.clear()
         for store_id in sorted(self.nodes):
             if not self.nodes[store_id].alive:
                 self.restart(store_id)
@@ -249,6 +283,7 @@ def run(seed: int) -> Counter[str]:
         last = b"%d" % (workload.registers[key].asked + 1)
         assert insist(lambda: cluster.put(owner, key, last)) is None  # noqa: B023
     cluster.run_until(lambda: replicas_agree(cluster))
+    workload.outcomes["read by lease"] += cluster.count_reads_by_lease()
     return workload.outcomes
 
 
@@ -300,6 +335,7 @@ def test_random_faults(first: int) -> None:
     assert outcomes["write: done"] > 500, outcomes
     assert outcomes["read: done"] > 500, outcomes
     assert outcomes["asleep"] > 500, outcomes
+    assert outcomes["read by lease"] > 300, outcomes
 
 
 @pytest.mark.soak

@@ -14,7 +14,8 @@ from flaredb.wire.pb import metapb_pb2 as metapb
 
 IDS = st.integers(0, 2**64 - 1)
 EPOCHS = st.builds(RegionEpoch, version=IDS, conf_ver=IDS)
-PEERS = st.builds(Peer, id=IDS.map(PeerId), store_id=IDS.map(StoreId), role=st.sampled_from(PeerRole))
+SET_IDS = st.integers(1, 2**64 - 1)
+PEERS = st.builds(Peer, id=SET_IDS.map(PeerId), store_id=SET_IDS.map(StoreId), role=st.sampled_from(PeerRole))
 REGIONS = st.builds(
     Region,
     id=IDS.map(RegionId),

@@ -54,10 +54,6 @@ def run_demo(options: DemoOptions) -> int:
     Errors: ConfigError for options that cannot work; ChildFailed; TourFailed.
     """
     began_s = time.monotonic()
-    if options.tour:
-        from flaredb.cli.tour import check_possible
-
-        check_possible()
     store_tables = _store_tables(options.config)
     with StopSignals() as signals:
         try:
@@ -108,9 +104,9 @@ def first_screen(cluster: LocalCluster, region_count: int, options: DemoOptions,
         f"  data      {cluster.directory}   ({'kept' if kept else 'deleted on exit; --data-dir DIR keeps it'})",
         f"  logs      {cluster.directory}/*.log",
         "",
-        "  python    from tikv_client import RawClient",
-        f'            db = RawClient.connect(["{plan.pd_address}"])',
+        f'  python    import flaredb; db = flaredb.connect("{plan.pd_address}")',
         '            db.put(b"hello", b"world"); print(db.get(b"hello"))',
+        f'            (or any TiKV client: RawClient.connect(["{plan.pd_address}"]))',
         "",
         f"Ready in {took_s:.2f} s. Ctrl-C stops it.",
     ]

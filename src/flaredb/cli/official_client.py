@@ -9,8 +9,6 @@ import platform
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from flaredb.model.errors import ConfigError
-
 SCAN_LIMIT = 10_240
 """Most rows that the client takes in one scan."""
 
@@ -37,14 +35,14 @@ class RawClient(Protocol):
         """Remove one key."""
 
 
-def check_installed() -> None:
-    """Raise ConfigError with the cure if the client cannot be imported."""
-    if importlib.util.find_spec("tikv_client") is None:
-        raise ConfigError(
-            "the tour needs the official Python client: pip install tikv-client==0.0.4. It exists for CPython 3.11 on "
-            f"Linux only; this is {platform.python_implementation()} {platform.python_version()} on "
-            f"{platform.system()}. `flaredb demo` without --tour runs anywhere"
-        )
+def why_missing() -> str:
+    """Why the client cannot be imported here, as part of a sentence; "" if it can."""
+    if importlib.util.find_spec("tikv_client") is not None:
+        return ""
+    here = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+    if not here.startswith("CPython 3.11.") or platform.system() != "Linux":
+        return f"the official one, tikv-client 0.0.4, has no wheel for {here}"
+    return "the official one is not installed (pip install tikv-client==0.0.4)"
 
 
 @contextlib.contextmanager

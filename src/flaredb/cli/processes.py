@@ -51,6 +51,8 @@ class Child:
         self.at_once = at_once
         self.log_path = log_path
         self.ready_path = ready_path
+        self.environment: dict[str, str] = {}
+        """Variables that the next process gets besides those of this one."""
         self._argv = list(argv)
         self._parent_fd = parent_fd
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +81,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {PARENT_FD_VARIABLE: str(self._parent_fd)},
+                env={**os.environ, **self.environment, PARENT_FD_VARIABLE: str(self._parent_fd)},
                 pass_fds=[self._parent_fd],
                 process_group=0,
             )

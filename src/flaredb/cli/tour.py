@@ -1,4 +1,4 @@
-"""``flaredb demo --tour``: real data through the official client, a leader killed, everything verified."""
+"""``flaredb demo --tour``: real data through real clients, a leader killed, regions moved, everything verified."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from flaredb import __version__
 from flaredb.cli.local_cluster import LocalCluster, StoreProcess
-from flaredb.cli.official_client import RawClient, check_installed, connected, scan_all
+from flaredb.cli.official_client import RawClient, scan_all
 from flaredb.cli.probe import Probe, ProbeFailed, RegionView, applied_index, asked_again
 from flaredb.cli.tables import regions_table
+from flaredb.cli.tour_client import TourClients, tour_clients
 from flaredb.cli.tour_data import other_value, unicode_names
 from flaredb.cli.tour_moves import move_regions
 from flaredb.cli.tour_report import Part, TourReport
@@ -35,10 +36,15 @@ class Tour:
     """What the parts of the tour share. Invariant: ``expected`` holds every acknowledged write."""
 
     cluster: LocalCluster
-    client: RawClient
+    clients: TourClients
     probe: Probe
     report: TourReport
     expected: dict[bytes, bytes] = field(default_factory=dict)
+
+    @property
+    def client(self) -> RawClient:
+        """The client that does the work."""
+        return self.clients.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,6 @@ class Outage:
     """How far the store had applied each region's log before it was killed."""
 
 
-def check_possible() -> None:
-    """Raise ConfigError if the tour cannot run here."""
-    check_installed()
-
-
 def run_tour(cluster: LocalCluster, start_took_s: float) -> int:
     """Run every part on a cluster that serves; 0.
 
@@ -66,13 +67,11 @@ def run_tour(cluster: LocalCluster, start_took_s: float) -> int:
 
     report = TourReport(Console(soft_wrap=True))
     plan = cluster.plan
-    report.console.print(
-        f"FlareDB {__version__}: a tour with the official Python client, tikv-client 0.0.4\n", highlight=False
-    )
     start = Part("start", [f"PD {plan.pd_address} and {len(plan.stores)} stores, each a process with its own RocksDB"])
-    report.add(start, start_took_s)
-    with connected(plan.pd_address) as client, Probe(plan.pd_address) as probe:
-        tour = Tour(cluster, client, probe, report)
+    with tour_clients(plan.pd_address) as clients, Probe(plan.pd_address) as probe:
+        report.console.print(f"FlareDB {__version__}: a tour with {clients.describe()}\n", highlight=False)
+        report.add(start, start_took_s)
+        tour = Tour(cluster, clients, probe, report)
         load(tour)
         read_back(tour)
         scan_border(tour)
@@ -97,14 +96,17 @@ def load(tour: Tour) -> None:
         batches = [dict(pairs[at : at + BATCH_PUT_PAIRS]) for at in range(0, len(pairs), BATCH_PUT_PAIRS)]
         for batch in tour.report.each(batches, "writing"):
             tour.client.batch_put(batch)
-        part.say(f"{len(pairs):,} names of Unicode characters written, {BATCH_PUT_PAIRS} per batch_put")
+        part.say(f"{len(pairs):,} names of Unicode characters written, {BATCH_PUT_PAIRS} per batch")
 
 
 def read_back(tour: Tour) -> None:
     """Read every key by batches and compare with the source."""
     with tour.report.part("read back") as part:
-        _compare_all(tour, "reading")
-        part.say(f"{len(tour.expected):,} values read by batch_get, all equal to Python's unicodedata")
+        _compare_all(tour, tour.client, "reading")
+        part.say(f"{len(tour.expected):,} values read in batches, all equal to Python's unicodedata")
+        if tour.clients.second is not None:
+            _compare_all(tour, tour.clients.second, "reading again")
+            part.say(f"and again by {tour.clients.second_name}: the same")
 
 
 def scan_border(tour: Tour) -> None:
@@ -172,10 +174,13 @@ def restart(tour: Tour, outage: Outage) -> None:
 def verify(tour: Tour) -> None:
     """Scan the whole key space and read every key again; compare both with all acknowledged writes."""
     with tour.report.part("verify") as part:
-        rows = [row for page in scan_all(tour.client, b"", None) for row in page]
-        _compare("scan of all keys", rows, sorted(tour.expected.items()))
-        _compare_all(tour, "verifying")
-        part.say(f"{len(rows):,} keys by scan and batch_get: every acknowledged write is there, nothing else")
+        clients = [client for client in (tour.client, tour.clients.second) if client is not None]
+        for client in clients:
+            rows = [row for page in scan_all(client, b"", None) for row in page]
+            _compare("scan of all keys", rows, sorted(tour.expected.items()))
+            _compare_all(tour, client, "verifying")
+        by = "both clients" if len(clients) > 1 else "scan and in batches"
+        part.say(f"{len(tour.expected):,} keys by {by}: every acknowledged write is there, nothing else")
 
 
 def conclude(tour: Tour) -> None:
@@ -253,14 +258,13 @@ def _led(region: RegionView) -> RegionView:
     return region
 
 
-def _compare_all(tour: Tour, label: str) -> None:
+def _compare_all(tour: Tour, client: RawClient, label: str) -> None:
     keys = list(tour.expected)
     for at in tour.report.each(range(0, len(keys), BATCH_GET_KEYS), label):
         some = keys[at : at + BATCH_GET_KEYS]
-        got = tour.client.batch_get(some)
-        _compare(
-            f"batch_get from {format_key(some[0])}", sorted(got), [(key, tour.expected[key]) for key in sorted(some)]
-        )
+        got = client.batch_get(some)
+        wanted = [(key, tour.expected[key]) for key in sorted(some)]
+        _compare(f"batch from {format_key(some[0])}", sorted(got), wanted)
 
 
 def _compare(what: str, got: Sequence[tuple[bytes, bytes]], expected: Sequence[tuple[bytes, bytes]]) -> None:

@@ -50,8 +50,17 @@ class LoopThread:
 
     def _stop(self) -> None:
         if self.pid == os.getpid():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            asyncio.run_coroutine_threadsafe(self._end_tasks(), self._loop)
             self._thread.join(STOP_DEADLINE_S)
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still runs, such as gRPC's tasks of calls that just ended: asyncio would complain of them."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=STOP_DEADLINE_S / 2)
+        self._loop.stop()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -12,10 +12,12 @@ A DELETE_RANGE end of b"" is the end of the region.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaredb.model.ids import PeerId, RegionId, StoreId
-from flaredb.model.orders import ChangePeers
+
+if TYPE_CHECKING:
+    from flaredb.model.orders import ChangePeers  # clients start without it
 
 DATA_CFS = ("default", "lock", "write")
 """Column families that users can name; index 0 is meant where a request names none."""

@@ -11,7 +11,7 @@ from .confchange_codec import (
     encode_conf_change,
     encode_conf_change_v2,
 )
-from .config import Config, ReadOnlyOption
+from .config import Config, LeaseClock, ReadOnlyOption
 from .describe import describe
 from .election import CAMPAIGN_ELECTION, CAMPAIGN_PRE_ELECTION, CAMPAIGN_TRANSFER
 from .errors import (
@@ -88,6 +88,7 @@ __all__ = [
     "HardState",
     "Inflights",
     "JointConfig",
+    "LeaseClock",
     "LightReady",
     "MemStorage",
     "Message",

@@ -9,6 +9,19 @@ from .errors import ConfigInvalid
 from .types import INVALID_ID, NO_LIMIT
 
 
+class LeaseClock:
+    """The time that leases are counted by, in units of the application's choosing; all groups of a process share it.
+
+    The application sets ``now`` from a monotonic clock before each batch of inputs, after it has taken the inputs.
+    Invariant: it never goes back, and stays above 0.
+    """
+
+    __slots__ = ("now",)
+
+    def __init__(self, now: int = 1) -> None:
+        self.now = now
+
+
 class ReadOnlyOption(IntEnum):
     """How `read_index` proves that this node still leads.
 
@@ -50,6 +63,14 @@ class Config:
     """Upper end of the randomised timeout (exclusive), 0 means twice election_tick."""
     read_only_option: ReadOnlyOption = ReadOnlyOption.Safe
     """How reads are confirmed. LeaseBased needs check_quorum."""
+    keeps_promises: bool = False
+    """Keep the promises that leases rest on although this node itself reads by rounds, so that members with either
+    option may serve together. Needs check_quorum."""
+    lease_clock: LeaseClock | None = None
+    """What leases are counted by; None: by this node's own ticks."""
+    lease_length: int = 0
+    """How long after its sending an answered heartbeat proves leadership, in units of lease_clock: with the margin for
+    clocks of different speed, less than a member's election timeout. 0: election_tick - 1 ticks."""
     skip_bcast_commit: bool = False
     """Do not send a message only to tell followers of a new commit index; the next append or heartbeat tells them."""
     batch_append: bool = False
@@ -97,6 +118,11 @@ class Config:
             (self.max_inflight_bytes >= self.max_size_per_msg, "max_inflight_bytes is below max_size_per_msg"),
             (self.max_pending_reads > 0, "max_pending_reads must be positive"),
             (self.check_quorum or not lease, "read_only_option LeaseBased needs check_quorum"),
+            (self.check_quorum or not self.keeps_promises, "keeps_promises needs check_quorum"),
+            (
+                (self.lease_clock is None) == (self.lease_length == 0),
+                "lease_clock and lease_length go together: a length is counted by some clock",
+            ),
             (self.max_uncommitted_size >= self.max_size_per_msg, "max_uncommitted_size is below max_size_per_msg"),
         )
         for holds, reason in rules:

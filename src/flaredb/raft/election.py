@@ -121,11 +121,11 @@ def keeps_to_leader(r: Raft, m: Message) -> bool:
 
 
 def _lease_promised(r: Raft) -> bool:
-    """Where leases are in use, a heartbeat answered is a promise to elect nobody else for an election timeout.
+    """Where promises are kept, a heartbeat answered is one to elect nobody else for an election timeout.
 
     It outlives changes of term, and a restart, after which a node cannot know what it promised.
     """
-    return r.lease_based() and r.ticks_since_leader < r.election_timeout
+    return r.keeps_promises and r.ticks_since_leader < r.election_timeout
 
 
 def handle_vote_request(r: Raft, m: Message) -> None:
@@ -136,7 +136,7 @@ def handle_vote_request(r: Raft, m: Message) -> None:
     """
     pre = m.msg_type == MessageType.MsgRequestPreVote
     answer = MessageType.MsgRequestPreVoteResponse if pre else MessageType.MsgRequestVoteResponse
-    if r.lease_based() and keeps_to_leader(r, m):
+    if r.keeps_promises and keeps_to_leader(r, m):
         return
     if _can_vote(r, m, pre) and _deserves_vote(r, m):
         # With the request's term: a pre-candidate's own term is lower, and it drops answers of other terms.

@@ -365,10 +365,10 @@ def _credit_log_of(r: Raft, m: Message, pr: Progress) -> None:
 
 
 def hear(r: Raft, pr: Progress, tick: int) -> None:
-    """A member has answered the heartbeat that was sent at the leader's ``tick`` (0 where leases are not in use)."""
+    """A member has answered the heartbeat that was sent at the leader's time ``tick`` (0 without promises)."""
     pr.recent_active = True
     pr.paused = False
-    if pr.lease_tick < tick <= r.ticks:
+    if pr.lease_tick < tick <= r.lease_now():
         pr.lease_tick = tick
 
 
@@ -440,8 +440,9 @@ def _send_timeout_now(r: Raft, to: int) -> None:
 
 
 def abort_leader_transfer(r: Raft) -> None:
-    """Give the transfer up and take proposals again."""
+    """Give the transfer up and take proposals again. A lease must be renewed first, if it can be at all."""
     r.lead_transferee = None
+    r.void_lease()
     maybe_auto_leave(r)
 
 

@@ -127,7 +127,7 @@ class Progress:
         self.was_active = False
         """Something was heard from it between the last two quorum checks."""
         self.lease_tick = NEVER
-        """Leader's tick count when the newest heartbeat it answered was sent."""
+        """Leader's time (Raft.lease_now) when the newest heartbeat it answered was sent."""
         self.ins.reset()
 
     def _enter(self, state: ProgressState) -> None:

@@ -110,7 +110,8 @@ def resume(r: Raft, missed_ticks: int, silent: Container[int] = ()) -> None:
         r.election_elapsed = missed_ticks
         r.ticks_since_leader += missed_ticks
         return
-    r.ticks += max(missed_ticks, r.election_timeout)
+    r.ticks += missed_ticks
+    r.void_lease()
     r.election_elapsed = 0
     r.heartbeat_elapsed = r.heartbeat_timeout
     for node_id, pr in r.prs.progress.items():

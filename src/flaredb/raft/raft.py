@@ -69,8 +69,12 @@ class Raft:
         "heartbeat_timeout",
         "id",
         "inflight_bytes_counted",
+        "keeps_promises",
         "lead_transferee",
         "leader_id",
+        "lease_clock",
+        "lease_length",
+        "lease_since",
         "lease_void",
         "max_apply_unpersisted_log_limit",
         "max_committed_size_per_ready",
@@ -141,7 +145,9 @@ class Raft:
             self.raft_log.applied = config.applied
         self.promotable = self.id in self.prs.conf.voters
         self.become_follower(self.term, INVALID_ID)
-        forgot_promises = self.lease_based() and self.term > 0 and not config.first_start
+        # A single voter is the only one that could have been promised anything, or that could be elected.
+        is_alone = self.promotable and self.prs.is_singleton()
+        forgot_promises = self.keeps_promises and self.term > 0 and not config.first_start and not is_alone
         self.ticks_since_leader = 0 if forgot_promises else self.election_timeout
 
     def _init_limits(self, config: Config) -> None:
@@ -172,11 +178,17 @@ class Raft:
         """Ticks since the leader was heard, a vote was given, or (leader) the quorum was checked."""
         self.heartbeat_elapsed = 0
         self.ticks = 0
-        """Ticks since this node started; heartbeats carry it where leases are in use."""
+        """Ticks since this node started."""
+        self.lease_clock = config.lease_clock
+        self.lease_length = config.lease_length or self.election_timeout - 1
+        self.keeps_promises = self.lease_based() or config.keeps_promises
+        """Whether heartbeats carry the leader's time and their answers are promises."""
         self.ticks_since_leader = 0
         """Ticks since any leader was heard, in whatever term; the lease promise counts on it."""
         self.lease_void = False
         """This leadership told someone to campaign at once, so its lease proves nothing any more."""
+        self.lease_since = 0
+        """Only heartbeats that were sent at this time of lease_now() or later count for a lease."""
 
     # What others ask.
 
@@ -202,14 +214,22 @@ class Raft:
         return self.raft_log.unstable.snapshot
 
     def lease_based(self) -> bool:
-        """True when leases are in use, and with them the promises that members keep."""
+        """True when this node, while it leads, may read by lease."""
         return self.read_only.option is ReadOnlyOption.LeaseBased and self.check_quorum
+
+    def lease_now(self) -> int:
+        """The time that leases are counted by."""
+        return self.lease_clock.now if self.lease_clock is not None else self.ticks
+
+    def void_lease(self) -> None:
+        """What was heard so far proves nothing any more: the lease must be renewed by heartbeats yet to be sent."""
+        self.lease_since = self.lease_now() + 1
 
     def in_lease(self) -> bool:
         """True when this node leads and no other can have been elected: reads need no round.
 
-        Holds when a quorum answered heartbeats that were sent less than an election timeout (less one tick) ago, and
-        this leadership asked nobody to campaign at once. Source: dissertation section 6.4.1.
+        Holds when a quorum answered heartbeats that were sent less than lease_length ago and since the lease was last
+        made void, and this leadership asked nobody to campaign at once. Source: dissertation section 6.4.1.
         """
         return reads.in_lease(self)
 
@@ -331,6 +351,7 @@ class Raft:
         self.heartbeat_elapsed = 0
         self.lead_transferee = None
         self.lease_void = False
+        self.lease_since = 0
         self.pending_conf_index = 0
         self.pending_request_snapshot = INVALID_INDEX
         self.prs.reset_votes()

@@ -21,7 +21,7 @@ def bcast_heartbeat(r: Raft) -> None:
 
 def _bcast_heartbeat(r: Raft, ctx: bytes) -> None:
     committed = r.raft_log.committed
-    tick = r.ticks if r.lease_based() else 0
+    tick = r.lease_now() if r.keeps_promises else 0
     for to, pr in r.prs.progress.items():
         if to != r.id:
             # Never beyond what the member acknowledged: it may hold other entries there.
@@ -73,11 +73,13 @@ def in_lease(r: Raft) -> bool:
     """See Raft.in_lease.
 
     A member that answers a heartbeat elects nobody else for election_timeout of its ticks. The leader counts from the
-    sending, not the answer, and stops one tick early, because a tick may come right after the heartbeat arrived.
+    sending, not the answer, and stops at least one tick early: a tick may come right after the heartbeat arrived.
     """
     if r.state is not StateRole.Leader or not r.lease_based() or r.lease_void or r.lead_transferee is not None:
         return False
+    now = r.lease_now()
     own = r.prs.progress.get(r.id)
     if own is not None:
-        own.lease_tick = r.ticks
-    return r.ticks - r.prs.lease_start() < r.election_timeout - 1
+        own.lease_tick = now
+    start = r.prs.lease_start()
+    return start >= r.lease_since and now - start < r.lease_length

@@ -101,7 +101,7 @@ class ProgressTracker:
         return reached[(len(reached) - 1) // 2]
 
     def lease_start(self) -> int:
-        """The leader's tick at or after which a quorum has been heard to follow it."""
+        """The leader's time at or after which a quorum has been heard to follow it."""
         return self.conf.voters.committed_index({i: pr.lease_tick for i, pr in self.progress.items()})
 
     def reset_votes(self) -> None:

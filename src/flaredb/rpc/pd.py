@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -32,12 +33,14 @@ from flaredb.rpc.pd_errors import (
     error_of_header,
     error_of_status,
 )
-from flaredb.rpc.pd_heartbeats import HeartbeatStream
 from flaredb.rpc.pd_results import RegionOperator, RegionsScattered, RegionsSplit
 from flaredb.wire.convert import region_to_pb, store_from_pb, store_to_pb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.pd_convert import route_from_pb, stats_to_pb
 from flaredb.wire.services import PD_METHODS
+
+if TYPE_CHECKING:
+    from flaredb.rpc.pd_heartbeats import HeartbeatStream
 
 __all__ = [
     "PdAlreadyBootstrapped",
@@ -91,7 +94,6 @@ class PdClient:
         """``on_called`` is told of each attempt that has ended: the method's name and its seconds."""
         self._on_called = on_called
         self.times = times or PdClientTimes()
-        self.heartbeats = HeartbeatStream(self)
         self._endpoints = [address_of_url(endpoint) for endpoint in endpoints]
         self._members: list[str] = []
         self._leader_address = ""
@@ -99,6 +101,13 @@ class PdClient:
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._finding = asyncio.Lock()
         self._outage = Outage(log, "reaching PD")
+
+    @cached_property
+    def heartbeats(self) -> HeartbeatStream:
+        """The stream of region heartbeats. Only stores have one: clients start without the code for it."""
+        from flaredb.rpc.pd_heartbeats import HeartbeatStream
+
+        return HeartbeatStream(self)
 
     # ------------------------------------------------ connection
 
@@ -117,7 +126,8 @@ class PdClient:
 
     async def close(self) -> None:
         """End the heartbeat stream and all connections."""
-        await self.heartbeats.stop()
+        if "heartbeats" in self.__dict__:
+            await self.heartbeats.stop()
         channels = list(self._channels.values())
         self._channels.clear()
         await asyncio.gather(*(channel.close() for channel in channels))

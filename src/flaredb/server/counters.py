@@ -102,6 +102,14 @@ class Counters:
     # Gauges: Sources.measure sets them before each scrape.
     messages_refused: int = 0
     """Raft messages that no working store sends (store/sanity.py)."""
+    keys_moved: dict[str, int] = field(default_factory=dict)
+    """Keys read and written in regions led here, since the start."""
+
+    bytes_moved: dict[str, int] = field(default_factory=dict)
+    """Keys and values of them, in bytes."""
+
+    reads: dict[str, int] = field(default_factory=dict)
+    """Reads that became consistent: by the leader's lease, and by a ReadIndex round."""
     region_count: int = 0
     leader_count: int = 0
     capacity_bytes: int = 0
@@ -116,6 +124,11 @@ class Counters:
     def count_pd_call(self, method: str, took_seconds: float) -> None:
         """An attempt to call PD has ended; ``method`` is the gRPC method's name."""
         durations(self.pd_calls, _WORD_BORDER.sub("_", method).lower()).observe(took_seconds)
+
+
+def rise(counts: dict[str, int], name: str, to: int) -> None:
+    """Set a count that must never fall, though its source may be behind for a moment."""
+    counts[name] = max(counts.get(name, 0), to)
 
 
 def add(counts: dict[str, int], name: str, times: int = 1) -> None:

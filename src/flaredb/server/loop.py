@@ -66,9 +66,13 @@ class Rim(Protocol):
         ...
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is one, a clock that counts the time for which the machine was suspended: leases end meanwhile."""
+
+
 def monotonic_ms() -> int:
     """Milliseconds of a clock that never goes back."""
-    return time.monotonic_ns() // 1_000_000
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class StoreLoop:
@@ -95,6 +99,9 @@ class StoreLoop:
         self._is_started = False
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+        """When the timer ends; never after ``_deadline_ms``."""
+        self._deadline_ms = 0
         self._is_stopped = False
 
     def start(self) -> None:
@@ -138,6 +145,7 @@ class StoreLoop:
         del self._inbox[: self._inputs_per_step]
         started = time.perf_counter()
         try:
+            # The clock is read after the inputs were taken: a read by lease is as of that time.
             effects = self.store.step(self._now_ms(), inputs)
             for effect in effects:
                 self._perform(effect)
@@ -156,14 +164,26 @@ class StoreLoop:
         if self._inbox or self.store.has_work():
             self._schedule()
             return
-        if self._timer is not None:
+        self._deadline_ms = self.store.next_deadline_ms()
+        if self._timer is None:
+            self._set_timer()
+        elif self._deadline_ms < self._timer_ms:
             self._timer.cancel()
-        delay_ms = max(self.store.next_deadline_ms() - self._now_ms(), 0)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        """A timer that is set is left to run, because most steps move the deadline to later, or not at all."""
+        delay_ms = max(self._deadline_ms - self._now_ms(), 0)
+        self._timer_ms = self._deadline_ms
         self._timer = self._loop.call_later(delay_ms / 1000, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        if not self._is_scheduled:
+        if self._is_scheduled:
+            return
+        if self._deadline_ms > self._now_ms():
+            self._set_timer()
+        else:
             self._schedule()
 
     def _perform(self, effect: Effect) -> None:

@@ -28,7 +28,7 @@ from flaredb.model.region import Region
 from flaredb.raft import MessageType
 from flaredb.rpc.pd import PdClient
 from flaredb.server.addresses import check_can_listen, listen_refusal, split_address
-from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add
+from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add, rise
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.logs import log_event
@@ -321,7 +321,16 @@ class StoreNode:
         peers = self.loop.store.peers.values()
         counters.region_count = len(peers)
         counters.messages_refused = self.loop.store.messages_refused
+        reads = self.loop.store.read_counts
+        counters.reads = {"lease": reads.by_lease, "read_index": reads.by_round}
         counters.leader_count = sum(peer.is_leader for peer in peers)
+        traffic = self.loop.store.traffic()
+        for direction, keys, size in (
+            ("read", traffic.keys_read, traffic.bytes_read),
+            ("written", traffic.keys_written, traffic.bytes_written),
+        ):
+            rise(counters.keys_moved, direction, keys)
+            rise(counters.bytes_moved, direction, size)
         counters.capacity_bytes = stats.capacity_bytes
         counters.available_bytes = stats.available_bytes
         counters.used_bytes = stats.used_size_bytes
@@ -380,6 +389,8 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         message_size_bytes_max=raft.raft_max_size_per_msg_bytes,
         inflight_messages_max=raft.raft_max_inflight_msgs,
         hibernate_regions=raft.hibernate_regions,
+        lease_reads=raft.read_mode == "lease",
+        lease_ms=raft.raft_store_max_leader_lease_ms,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,
         log_gc_threshold=raft.raft_log_gc_threshold,
         log_count_max=raft.raft_log_gc_count_limit,

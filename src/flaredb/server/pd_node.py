@@ -27,6 +27,7 @@ from flaredb.server.counters import Histogram
 from flaredb.server.etcd_service import EtcdService
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
+from flaredb.server.keyspace_service import keyspace_handlers
 from flaredb.server.logs import log_event, setup_logging
 from flaredb.server.loop import monotonic_ms
 from flaredb.server.pd_api import PdApi
@@ -101,7 +102,8 @@ class PdNode:
         )
         health = HealthService("pdpb.PD")
         etcd = EtcdService(self.loop, settings.name, url, core.member_id)
-        server, _ = make_server([service.handlers(), health.handlers(), *etcd.handlers()], f"unix:{grpc_socket}")
+        handlers = [service.handlers(), keyspace_handlers(), health.handlers(), *etcd.handlers()]
+        server, _ = make_server(handlers, f"unix:{grpc_socket}")
         await server.start()
         await front.serve()
 

@@ -40,7 +40,11 @@ class LogSettings(Section, frozen=True, kw_only=True):
     """[log]"""
 
     level: LogLevel = "info"
+    """The least important lines that are written."""
+
     format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line."""
+
     file: LogFile = LogFile()
 
 
@@ -51,14 +55,20 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     """gRPC, for clients."""
 
     advertise_addr: str = ""
+    """What clients are told to dial instead of addr; empty: addr."""
+
     status_addr: Text = "127.0.0.1:20180"
     """HTTP: metrics, status, configuration."""
 
     advertise_status_addr: str = ""
+    """Likewise for status-addr."""
+
     peer_addr: str = ""
     """Raft traffic of other stores; empty: the host of addr, ten ports further on."""
 
     advertise_peer_addr: str = ""
+    """What other stores are told to dial instead of peer-addr; empty: peer-addr."""
+
     labels: dict[str, str] = {}
     """Where the store stands, for the placement of replicas."""
 
@@ -85,31 +95,58 @@ class StorageSettings(Section, frozen=True, kw_only=True):
     """[storage]"""
 
     data_dir: Text = "flaredb-store"
+    """Where the store keeps everything. One store each: a second process on it is refused."""
+
     max_key_size_bytes: Annotated[int, msgspec.Meta(ge=1, le=KEY_SIZE_BYTES_MAX)] = KEY_SIZE_BYTES_MAX
+    """Longer keys are refused."""
 
 
 class PdClientSettings(Section, frozen=True, kw_only=True):
     """[pd]: where the store finds PD."""
 
     endpoints: tuple[str, ...] = ("127.0.0.1:2379",)
+    """host:port or URL of PD; several: the first that answers."""
 
 
 class RaftstoreSettings(Section, frozen=True, kw_only=True):
     """[raftstore]: the Raft groups of a store."""
 
     raft_base_tick_interval_ms: Positive = 1_000
+    """The unit of the times below that are counted in ticks."""
+
     raft_heartbeat_ticks: Positive = 2
+    """Between two heartbeats of a leader to its followers."""
+
     raft_election_timeout_ticks: Positive = 10
+    """A follower that hears nothing for at least so long starts an election; a leader without a quorum for so long
+    steps down."""
+
     raft_min_election_timeout_ticks: Count = 0
     """Shortest randomised election timeout; 0: raft-election-timeout-ticks."""
 
     raft_max_election_timeout_ticks: Count = 0
     """Longest randomised election timeout, exclusive; 0: twice the shortest."""
 
+    read_mode: Literal["lease", "read-index"] = "lease"
+    """How a leader makes sure that it still leads before it answers a read: by a lease, which its heartbeats renew, as
+    TiKV does, or by a round of messages for the reads of each moment, which assumes nothing of clocks."""
+
+    raft_store_max_leader_lease_ms: Count = 0
+    """How long a lease lasts at most; 0, and whatever is longer than is safe: as long as is safe, which is the election
+    timeout less two ticks and less what clocks may differ. TiKV: 9s."""
+
     raft_entry_max_size_bytes: Positive = ENTRY_SIZE_BYTES_MAX
+    """A larger write is refused with RaftEntryTooLarge."""
+
     raft_max_size_per_msg_bytes: Positive = MIB
+    """Entries that one append message carries, in bytes; a single larger entry goes alone."""
+
     raft_max_inflight_msgs: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 256
+    """Append messages that a follower has not answered yet, for each region; more wait."""
+
     raft_log_gc_tick_interval_ms: Positive = 3_000
+    """Between two looks at which logs can be compacted."""
+
     raft_log_gc_threshold: Positive = 1_024
     """Entries that all replicas hold before the log is compacted. TiKV's default is 50; here each compaction costs an
     entry of its own and a range deletion in the loop that serves all regions, so it is done less often."""
@@ -124,6 +161,8 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     """Between two reports of a region by its leader, without a change to report."""
 
     pd_store_heartbeat_tick_interval_ms: Positive = 10_000
+    """Between two reports of the store itself."""
+
     max_peer_down_duration_ms: Positive = 600_000
     """Silence after which a leader reports a replica as down."""
 
@@ -173,6 +212,12 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
             yield (
                 f"raftstore.raft-max-election-timeout-ticks = {high} must be greater than the shortest timeout of "
                 f"{low} ticks: equal timeouts make candidates split the vote"
+            )
+        lease_ms, timeout_ms = self.raft_store_max_leader_lease_ms, low * self.raft_base_tick_interval_ms
+        if lease_ms >= timeout_ms:
+            yield (
+                f"raftstore.raft-store-max-leader-lease = {lease_ms} ms must be less than the shortest election "
+                f"timeout of {timeout_ms} ms: after that another leader may have been elected"
             )
         if self.raft_log_gc_count_limit <= self.raft_log_gc_threshold:
             yield (
@@ -244,6 +289,8 @@ class RocksSettings(Section, frozen=True, kw_only=True):
     """[rocksdb]"""
 
     max_background_jobs: Annotated[int, msgspec.Meta(ge=2)] = 2
+    """Threads of RocksDB's own for flushes and compactions."""
+
     max_open_files: Annotated[int, msgspec.Meta(ge=-1)] = 512
     """-1: no bound of RocksDB's own."""
 
@@ -252,16 +299,17 @@ class RocksSettings(Section, frozen=True, kw_only=True):
     belongs to one column family."""
 
     block_cache_size_bytes: Positive = 64 * MIB
+    """Uncompressed blocks kept in memory for reads."""
 
 
 class StoreSettings(Section, frozen=True, kw_only=True):
     """All settings of one store process."""
 
     profile: str = "default"
-    """A set of settings by name (server/profiles.py), under what else is said."""
+    """A set of settings by name, under what else is said; see Profiles."""
 
     ready_file: str = ""
-    """Written once the process serves (server/ready_file.py); empty: not at all."""
+    """A file with the process's addresses as JSON, written once it serves; empty: none."""
 
     server: ServerSettings = ServerSettings()
     storage: StorageSettings = StorageSettings()
@@ -317,10 +365,20 @@ class ScheduleSettings(Section, frozen=True, kw_only=True):
     """Silence after which a store counts as down."""
 
     leader_schedule_limit: Count = 4
+    """Transfers of leaders under way at a time, for balance; 0: none."""
+
     region_schedule_limit: Count = 2_048
+    """Moves of replicas under way at a time, for balance; 0: none."""
+
     replica_schedule_limit: Count = 64
+    """Repairs of replicas under way at a time; 0: none."""
+
     max_snapshot_count: Count = 64
+    """A store that sends or receives so many snapshots gets no further replicas meanwhile."""
+
     max_pending_peer_count: Count = 64
+    """A store with so many replicas that are behind gets no further ones meanwhile."""
+
     store_limit: Count = 15
     """Peers a minute to a store, and as many from it."""
 
@@ -328,14 +386,17 @@ class ScheduleSettings(Section, frozen=True, kw_only=True):
     """A store fuller than this gets no further replicas."""
 
     patrol_region_interval_ms: Positive = 10
+    """Between two looks of the checkers at a piece of all regions."""
+
     enable_joint_consensus: bool = True
+    """Exchange replicas in one joint step; false: one member after the other."""
 
 
 class BootstrapSettings(Section, frozen=True, kw_only=True):
     """[bootstrap]: the initial layout of a new cluster. With neither key the first store bootstraps one region."""
 
     split_keys: tuple[str, ...] = ()
-    """As people write keys (model/keys.py). Read them by ``keys``."""
+    """Borders of the first regions, as people write keys: text, b'a\\x00', hex:6100 or b64:YQA=."""
 
     stores: Count = 0
     """Stores to wait for before the regions are placed; 0: as many as replication.max-replicas."""
@@ -366,9 +427,11 @@ class PdSettings(Section, frozen=True, kw_only=True):
     """All settings of one PD process."""
 
     ready_file: str = ""
-    """Written once the process serves (server/ready_file.py); empty: not at all."""
+    """A file with the process's addresses as JSON, written once it serves; empty: none."""
 
     name: Text = "pd"
+    """The name of this PD among its members."""
+
     data_dir: str = ""
     """Empty: default.NAME."""
 

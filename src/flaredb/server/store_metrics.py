@@ -35,6 +35,10 @@ def _requests(counters: Counters) -> list[Metric]:
         histogram("tikv_grpc_msg_duration_seconds", "Time from a request's arrival to its answer", counters.calls),
         counter("tikv_grpc_msg_fail_total", "Requests that failed", counters.failures),
         counter("flaredb_region_errors_total", "Answers that were region errors", counters.region_errors),
+        counter(
+            "flaredb_region_keys_total", "Keys read and written in regions led here", counters.keys_moved, "direction"
+        ),
+        counter("flaredb_region_bytes_total", "Keys and values of them, in bytes", counters.bytes_moved, "direction"),
     ]
 
 
@@ -45,6 +49,7 @@ def _raft(counters: Counters) -> list[Metric]:
             "Replicas on this store, and how many of them lead",
             {"region": counters.region_count, "leader": counters.leader_count},
         ),
+        counter("flaredb_reads_total", "Reads by what proved their leader", counters.reads, label="by"),
         plain_histogram(
             "tikv_raftstore_append_log_duration_seconds", "Making log entries durable", counters.append_log
         ),

@@ -10,7 +10,9 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 
 from flaredb.engine.base import CF_META, Engine, EngineError
 from flaredb.server.counters import Histogram
@@ -33,10 +35,17 @@ def measure_sync_seconds(engine: Engine) -> float:
     return statistics.median(samples)
 
 
+Done = Callable[[int], None]
+Failed = Callable[[Exception], None]
+
+
 class Syncer:
     """At most one sync is under way; a later one covers all sequences asked for meanwhile.
 
     A failure is final: what the disk holds is unknown then, and a later success would prove nothing.
+
+    The thread is one of its own, fed by a queue, because a sync is asked for some thousand times a second: an
+    executor's work item, its two futures and their callbacks cost as much as a write.
     """
 
     def __init__(self, engine: Engine, inline: bool, durations: Histogram) -> None:
@@ -44,13 +53,18 @@ class Syncer:
         self._durations = durations
         self._engine = engine
         self._loop = asyncio.get_running_loop()
-        self._thread = None if inline else ThreadPoolExecutor(1, "flaredb-sync")
+        self._orders: SimpleQueue[tuple[int, Done, Failed] | None] = SimpleQueue()
+        """Holds one sync at most; None: no more."""
+        self._thread: Thread | None = None
+        if not inline:
+            self._thread = Thread(target=self._serve, name="flaredb-sync")
+            self._thread.start()
         self._wanted = 0
         self._is_busy = False
         self._is_closed = False
         self._error: Exception | None = None
 
-    def sync(self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
+    def sync(self, sequence: int, done: Done, failed: Failed) -> None:
         """Make everything written so far durable, then call ``done(sequence)`` on the loop's thread."""
         if self._error is not None:
             failed(self._error)
@@ -72,32 +86,34 @@ class Syncer:
         """Wait for a sync under way; none begins any more."""
         self._is_closed = True
         if self._thread is not None:
-            self._thread.shutdown(wait=True)
+            self._orders.put(None)
+            self._thread.join()
 
     def _timed_sync(self) -> None:
         started = time.perf_counter()
         self._engine.sync()
         self._durations.observe(time.perf_counter() - started)
 
-    def _begin(self, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
-        assert self._thread is not None
+    def _begin(self, done: Done, failed: Failed) -> None:
         self._is_busy = True
-        sequence = self._wanted
-        future = self._loop.run_in_executor(self._thread, self._timed_sync)
-        future.add_done_callback(lambda finished: self._finish(finished, sequence, done, failed))
+        self._orders.put((self._wanted, done, failed))
 
-    def _finish(
-        self,
-        finished: asyncio.Future[None],
-        sequence: int,
-        done: Callable[[int], None],
-        failed: Callable[[Exception], None],
-    ) -> None:
+    def _serve(self) -> None:
+        """The thread: one sync after the other. A loop that has been closed hears no more of it."""
+        while (order := self._orders.get()) is not None:
+            error: Exception | None = None
+            try:
+                self._timed_sync()
+            except Exception as trouble:
+                error = trouble
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._finish, error, *order)
+
+    def _finish(self, error: Exception | None, sequence: int, done: Done, failed: Failed) -> None:
         self._is_busy = False
-        error = finished.exception()
         if error is not None:
-            self._error = error if isinstance(error, Exception) else RuntimeError(str(error))
-            failed(self._error)
+            self._error = error
+            failed(error)
             return
         done(sequence)
         if self._wanted > sequence and not self._is_closed:

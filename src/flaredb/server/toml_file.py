@@ -99,7 +99,7 @@ def _value(path: str, name: str, kind: Any, value: Any, known_paths: Sequence[st
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path} = {_show(value)} is not allowed: it must be {_allowed(name, kind)}") from error
+        raise ConfigError(f"{path} = {_show(value)} is not allowed: it must be {allowed(name, kind)}") from error
 
 
 def _parsed(path: str, value: Any, parse: Callable[[str], int], examples: str) -> int:
@@ -113,8 +113,8 @@ def _parsed(path: str, value: Any, parse: Callable[[str], int], examples: str) -
     raise ConfigError(f"{path} = {_show(value)} is not allowed: it must be {examples}")
 
 
-def _allowed(name: str, kind: Any) -> str:
-    """What a field accepts, in words."""
+def allowed(name: str, kind: Any) -> str:
+    """What a field accepts, in words: "a duration of at least 1ms"; its name says the unit."""
     info = msgspec.inspect.type_info(kind)
     match info:
         case msgspec.inspect.IntType(ge=low, le=high):
@@ -142,9 +142,8 @@ def _noun(name: str) -> str:
 
 
 def _bounds(name: str, low: int | None, high: int | None) -> str:
-    parts = [
-        f"{word} {_in_unit(name, bound)}" for word, bound in (("at least", low), ("at most", high)) if bound is not None
-    ]
+    limits = (("at least", low or None), ("at most", high))
+    parts = [f"{word} {_in_unit(name, bound)}" for word, bound in limits if bound is not None]
     return " of " + " and ".join(parts) if parts else ""
 
 

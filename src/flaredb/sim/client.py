@@ -1,177 +1,231 @@
-"""A small client: finds regions by PD, remembers them, and retries what is known to have had no effect.
+"""The simulator's clients: the real client core, and two kinds of plain ones beside it.
 
-It decides and never waits: ``plan`` is a generator that yields what it wants next (ask PD, ask a store, wait) and is
-sent the outcome. A write whose answer is lost is reported as unknown, never repeated (ARCHITECTURE.md, promises).
+The core (flaredb.client) decides; its plans are driven here as faces/driver.py drives them on asyncio, and its requests
+and their answers pass the encoders of the client port. Plain clients know only what their test needs: pinned readers
+ask one store and nobody else, because retries at the leader hide stale reads; once-only writers try a thing once, as a
+client without any error handling does. None of them repeats a write whose fate is unknown.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from flaredb.client.plan import Core
+from flaredb.client.steps import AskPd, AskStore, Plan, Together, Wait
 from flaredb.model.cluster import RegionRoute
-from flaredb.model.commands import Command, Request, Scan, Split, Write
-from flaredb.model.errors import (
-    EpochNotMatch,
-    InvalidSplitKeys,
-    NotLeader,
-    RaftEntryTooLarge,
-    ReadIndexNotReady,
-    RegionError,
-    ServerIsBusy,
-    StaleCommand,
-    UndeterminedResult,
-)
-from flaredb.model.ids import RegionId, StoreId
-from flaredb.model.region import Peer, Region
+from flaredb.model.commands import Command, Request, Write
+from flaredb.model.errors import FlareDBError, RegionError, UndeterminedResult
+from flaredb.model.ids import StoreId
+from flaredb.model.outcomes import Cause, Lost, NotSent
+from flaredb.model.region import Peer
+from flaredb.pd.messages import Call, GetPrevRegion, GetRegion, KeyRange, ScanRegions
+from flaredb.sim.world import MS
+from flaredb.wire.raw_calls import RAW_CALLS
+from flaredb.wire.raw_requests import encode_context, encode_request
+from flaredb.wire.requests import Known, RequestRules, RouteReader
 
+if TYPE_CHECKING:
+    from flaredb.sim.cluster import SimCluster
+
+PD_TIMEOUT_MS = 1_500
 TRY_TIMEOUT_MS = 2_000
 BACKOFF_MS = 50
+RULES = RequestRules()
+
+Finish = Callable[[Any], None]
+"""Takes an operation's result, or the error that ended it."""
 
 
-class Lost:
+class NoAnswer:
     """An answer that did not come, or came too late: the request may have had its effect."""
 
 
-class NotSent:
+class NotTaken:
     """The connection was refused: the request had no effect."""
 
 
-LOST = Lost()
-NOT_SENT = NotSent()
-
-
-@dataclass(frozen=True, slots=True)
-class AskPd:
-    """Which region holds this key? Outcome: RegionRoute, None, or anything else for 'no answer'."""
-
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class AskStore:
-    """Send a request. Outcome: its result, a RegionError, LOST or NOT_SENT."""
-
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Let time pass. Outcome: None."""
-
-    duration_ms: int
-
-
-Step = AskPd | AskStore | Wait
+NO_ANSWER = NoAnswer()
+NOT_TAKEN = NotTaken()
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The operation had no effect, and the client has given up."""
+    """A plain client's operation had no effect, and the client has given up."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The operation may have had its effect, now or later."""
+    """A plain client's operation may have had its effect, now or later."""
 
 
-Plan = Generator[Step, Any, Any]
+# ---------------------------------------------------------------- the real core
 
 
-class RegionCache:
-    """Routes by start key. Invariant: no two ranges overlap."""
+class Driver:
+    """Drives plans of one client core in virtual time."""
 
-    __slots__ = ("_routes", "_starts")
+    def __init__(self, cluster: SimCluster, name: str, core: Core) -> None:
+        self._cluster = cluster
+        self._name = name
+        self._core = core
+        self._routes = RouteReader(1)
 
-    def __init__(self) -> None:
-        self._starts: list[bytes] = []
-        self._routes: list[RegionRoute] = []
+    def start(self, plan: Plan, finish: Finish) -> None:
+        """Drive ``plan`` to its end. ``finish`` gets its result or the exception that it raised."""
+        self._advance(plan, None, finish)
 
-    def find(self, key: bytes) -> RegionRoute | None:
-        """The route that holds the key."""
-        at = bisect_right(self._starts, key) - 1
-        if at >= 0 and self._routes[at].region.contains(key):
-            return self._routes[at]
-        return None
-
-    def learn(self, route: RegionRoute) -> None:
-        """Remember a route in place of those it overlaps, unless one of them is newer."""
-        region = route.region
-        overlapped = [other for other in self._routes if other.region.overlaps(region)]
-        if any(other.region.epoch.version > region.epoch.version for other in overlapped):
+    def _advance(self, plan: Plan, outcome: Any, finish: Finish) -> None:
+        try:
+            step = plan.send(outcome)
+        except StopIteration as done:
+            finish(done.value)
             return
-        kept = [other for other in self._routes if not other.region.overlaps(region)]
-        self._routes = sorted([*kept, route], key=lambda item: item.region.start_key)
-        self._starts = [item.region.start_key for item in self._routes]
+        except FlareDBError as error:
+            finish(error)
+            return
 
-    def forget(self, region_id: RegionId) -> None:
-        """The route was wrong: ask again."""
-        self._routes = [route for route in self._routes if route.region.id != region_id]
-        self._starts = [route.region.start_key for route in self._routes]
+        def go_on(result: Any) -> None:
+            self._advance(plan, result, finish)
+
+        if isinstance(step, AskStore):
+            self._ask_store(step, go_on)
+        elif isinstance(step, AskPd):
+            self._ask_pd(step, go_on)
+        elif isinstance(step, Wait):
+            self._cluster.world.after(step.duration_ms * MS, lambda: go_on(None))
+        else:
+            assert isinstance(step, Together)
+            self._together(step, go_on)
+
+    def _ask_store(self, step: AskStore, done: Finish) -> None:
+        """As bytes, there and back: server/unary.py and rpc/kv.py without the connection."""
+        route = step.route
+        if route.context is None:
+            route.context = encode_context(route.region, route.peer)
+        method, data = encode_request(step.command, route.context, step.ttl_s)
+        call = RAW_CALLS[method.name]
+        message: Any = call.request.FromString(data)
+        command = call.read(message, RULES)
+        if isinstance(command, Known):
+            done(command.result)
+            return
+
+        def answered(result: Any) -> None:
+            if result is NO_ANSWER:
+                done(Lost("no answer came"))
+            elif result is NOT_TAKEN:
+                done(NotSent("nobody takes the connection"))
+            else:
+                done(method.decode(call.answer(result)))
+
+        request = Request(None, command, *self._routes.read(message.context))
+        self._cluster.call_store(self._name, request, answered, max(step.due_ms - self._core.now_ms(), 0))
+
+    def _ask_pd(self, step: AskPd, done: Finish) -> None:
+        """As faces/lookups.py and rpc/pd.py."""
+
+        def ask(call: Call) -> None:
+            timeout_ms = min(PD_TIMEOUT_MS, max(step.due_ms - self._core.now_ms(), 0))
+            self._cluster.pd.call(self._name, call, answered, timeout_ms)
+
+        def answered(found: Any) -> None:
+            if isinstance(found, RegionRoute):
+                if step.below and found.region.start_key == step.key:
+                    ask(GetPrevRegion(step.key))
+                    return
+                self._core.learn([found])
+            elif isinstance(found, tuple):
+                self._core.learn(list(found))
+            elif found is not None:
+                done(NotSent(f"PD: {found}", Cause.PD_UNREACHABLE))
+                return
+            done(None)
+
+        ask(GetRegion(step.key) if step.below else ScanRegions((KeyRange(step.key, b""),), limit=step.count))
+
+    def _together(self, step: Together, done: Finish) -> None:
+        outcomes: list[Any] = [None] * len(step.plans)
+        waiting = list(enumerate(step.plans))[::-1]
+        left = len(step.plans)
+
+        def begin() -> None:
+            number, plan = waiting.pop()
+
+            def finish(outcome: Any) -> None:
+                nonlocal left
+                outcomes[number] = outcome
+                left -= 1
+                if not left:
+                    done(outcomes)
+                elif waiting:
+                    begin()
+
+            self._advance(plan, None, finish)
+
+        for _ in range(min(step.at_once, len(step.plans))):
+            begin()
 
 
-class Client:
-    """One client's knowledge, and how it pursues an operation."""
+# ---------------------------------------------------------------- plain clients
 
-    def __init__(
-        self, now_ms: Callable[[], int], only_store: StoreId | None = None, replica_read: bool = False
-    ) -> None:
-        """``only_store``: ask no other store, and read only. ``replica_read``: take answers of followers."""
-        self.cache = RegionCache()
-        self._now_ms = now_ms
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    duration_ms: int
+
+
+_PlainPlan = Generator[_Find | _Pause | Request, Any, Any]
+
+
+class PlainClient:
+    """Asks PD for the region at every try, and a store once; see the two kinds above."""
+
+    def __init__(self, cluster: SimCluster, name: str, only_store: StoreId | None, replica_read: bool) -> None:
+        """``only_store``: ask no other store, until the time is up. ``replica_read``: take answers of followers."""
+        self._cluster = cluster
+        self._name = name
         self._only_store = only_store
         self._replica_read = replica_read
-        self.retries_unknown = False
-        """A mistake that some clients make: to repeat a write whose outcome is unknown."""
 
-    def plan(self, key: bytes, command: Callable[[Region], Command], deadline_ms: int) -> Plan:
-        """Pursue one operation on the region that holds ``key``; ``command`` makes it for that region.
+    def start(self, key: bytes, command: Command, deadline_ms: int, finish: Finish) -> None:
+        """Pursue one operation on the region that holds ``key``. ``finish`` gets its result, Refused or Unknown."""
+        self._advance(self._plan(key, command, deadline_ms), None, finish)
 
-        Returns (by StopIteration) its result, Refused or Unknown.
-        """
+    def _plan(self, key: bytes, command: Command, deadline_ms: int) -> _PlainPlan:
         why = "no time"
-        while self._now_ms() < deadline_ms:
-            route = self.cache.find(key)
-            if route is None:
-                found = yield AskPd(key)
-                if isinstance(found, RegionRoute) and found.region.contains(key):
-                    self.cache.learn(found)
-                else:
-                    why = "PD does not know the region"
-                    yield Wait(BACKOFF_MS)
-                continue
-            peer = self._peer_of(route)
+        while self._cluster.world.now_us // MS < deadline_ms:
+            route = yield _Find(key)
+            peer = self._peer_of(route) if isinstance(route, RegionRoute) else None
             if peer is None:
-                self.cache.forget(route.region.id)
-                why = f"no replica on store {self._only_store}"
-                yield Wait(4 * BACKOFF_MS)
-                continue
-            request = self._request(route, peer, command(route.region))
-            outcome = yield AskStore(request)
-            if outcome is LOST:
-                self.cache.forget(route.region.id)
-                if isinstance(request.command, Write | Split) and not self.retries_unknown:
-                    return Unknown()
-                why = "answers were lost"
-            elif outcome is NOT_SENT:
-                self._try_another(route)
-                why = "a store is down"
-                yield Wait(BACKOFF_MS)
-            elif isinstance(outcome, UndeterminedResult):
-                return Unknown()
-            elif isinstance(outcome, RegionError):
-                why = type(outcome).__name__
-                if isinstance(outcome, RaftEntryTooLarge | InvalidSplitKeys):
-                    break
-                wait_ms = self._on_error(route, outcome)
-                if wait_ms:
-                    yield Wait(wait_ms)
+                outcome: Any = NOT_TAKEN
             else:
+                region = route.region
+                outcome = yield Request(
+                    None,
+                    command,
+                    region.id,
+                    region.epoch.version,
+                    peer.id,
+                    peer.store_id,
+                    replica_read=self._replica_read,
+                )
+            if isinstance(command, Write) and (outcome is NO_ANSWER or isinstance(outcome, UndeterminedResult)):
+                return Unknown()
+            if not isinstance(outcome, NoAnswer | NotTaken | RegionError):
                 return outcome
+            why = type(outcome).__name__
+            if self._only_store is None:
+                break
+            yield _Pause(4 * BACKOFF_MS)
         return Refused(why)
 
     def _peer_of(self, route: RegionRoute) -> Peer | None:
@@ -179,50 +233,19 @@ class Client:
             return route.region.peer_on(self._only_store)
         return route.leader or route.region.peers[0]
 
-    def _request(self, route: RegionRoute, peer: Peer, command: Command) -> Request:
-        region = route.region
-        return Request(
-            None, command, region.id, region.epoch.version, peer.id, peer.store_id, replica_read=self._replica_read
-        )
+    def _advance(self, plan: _PlainPlan, outcome: Any, finish: Finish) -> None:
+        try:
+            step = plan.send(outcome)
+        except StopIteration as done:
+            finish(done.value)
+            return
 
-    def _on_error(self, route: RegionRoute, error: RegionError) -> int:
-        """Learn from a refusal; how long to wait before the next try."""
-        if isinstance(error, NotLeader):
-            if self._only_store is not None:
-                self.cache.forget(route.region.id)
-                return 4 * BACKOFF_MS
-            if error.leader is not None and error.leader != route.leader and error.leader in route.region.peers:
-                self.cache.learn(replace(route, leader=error.leader))
-                return 0
-            self._try_another(route)
-            return BACKOFF_MS
-        if isinstance(error, EpochNotMatch):
-            self.cache.forget(route.region.id)
-            store_id = route.leader.store_id if route.leader else StoreId(0)
-            for region in error.current_regions:
-                self.cache.learn(RegionRoute(region, region.peer_on(store_id)))
-            return 0 if error.current_regions else BACKOFF_MS
-        if isinstance(error, ServerIsBusy):
-            return error.backoff_ms
-        if isinstance(error, StaleCommand | ReadIndexNotReady):
-            return BACKOFF_MS
-        self.cache.forget(route.region.id)
-        return BACKOFF_MS
+        def go_on(result: Any) -> None:
+            self._advance(plan, result, finish)
 
-    def _try_another(self, route: RegionRoute) -> None:
-        """Nobody says who leads: ask PD again, or the next replica."""
-        peers = route.region.peers
-        at = peers.index(route.leader) if route.leader in peers else -1
-        self.cache.forget(route.region.id)
-        if at + 1 < len(peers):
-            self.cache.learn(replace(route, leader=peers[at + 1]))
-
-
-def clipped_scan(start: bytes, end: bytes, limit: int) -> Callable[[Region], Scan]:
-    """A scan of the part of [start, end) that lies in the region of ``start``."""
-
-    def make(region: Region) -> Scan:
-        bound = min(end, region.end_key) if region.end_key else end
-        return Scan(0, start, bound, limit)
-
-    return make
+        if isinstance(step, _Find):
+            self._cluster.pd.call(self._name, GetRegion(step.key), go_on, PD_TIMEOUT_MS)
+        elif isinstance(step, _Pause):
+            self._cluster.world.after(step.duration_ms * MS, lambda: go_on(None))
+        else:
+            self._cluster.call_store(self._name, step, go_on, TRY_TIMEOUT_MS)

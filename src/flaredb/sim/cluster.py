@@ -8,7 +8,8 @@ from zlib import crc32
 
 from flaredb.model.commands import Request
 from flaredb.model.ids import StoreId
-from flaredb.sim.client import LOST, NOT_SENT
+from flaredb.sim.admin import Admin
+from flaredb.sim.client import NO_ANSWER, NOT_TAKEN
 from flaredb.sim.history import History
 from flaredb.sim.invariants import Invariants
 from flaredb.sim.mover import Mover
@@ -17,7 +18,7 @@ from flaredb.sim.options import SimOptions
 from flaredb.sim.pd_node import PdNode
 from flaredb.sim.snapshots import SnapshotCarrier
 from flaredb.sim.store_node import StoreNode, summary
-from flaredb.sim.workload import SimClient
+from flaredb.sim.workload import ClientKind, SimClient, cold_key, key
 from flaredb.sim.world import MS, Violation, World
 from flaredb.store.messages import (
     Fatal,
@@ -47,8 +48,16 @@ class SimCluster:
         self.pd = PdNode(self)
         self.snapshots = SnapshotCarrier(self)
         self.mover = Mover(self)
+        self.admin = Admin(self)
         self.stores = [StoreNode(self, number) for number in range(1, options.stores + 1)]
         self.clients: list[SimClient] = []
+        workload = options.workload
+        self.keys = sorted(
+            {key(number, workload.hot_keys) for number in range(workload.hot_keys)}
+            | {cold_key(number, workload.cold_keys) for number in range(workload.cold_keys)}
+        )
+        """Every key that clients write while faults go on, ascending."""
+        self._stores_ever = options.stores
         self._by_store_id: dict[StoreId, StoreNode] = {}
         self._open_calls: dict[StoreNode, dict[Any, None]] = {}
         self._unreached_us: dict[tuple[str, str], int] = {}
@@ -69,9 +78,16 @@ class SimCluster:
 
     def add_store(self) -> None:
         """One more store joins, without regions."""
-        node = StoreNode(self, len(self.stores) + 1)
+        self._stores_ever += 1
+        node = StoreNode(self, self._stores_ever)
         self.stores.append(node)
         node.start()
+
+    def retire(self, node: StoreNode) -> None:
+        """PD has buried the store: its process ends and its disk is thrown away."""
+        if node in self.stores:
+            self.stores.remove(node)
+            node.die("all", "retired")
 
     def is_formed(self) -> bool:
         """Every store has its first regions, and every region a leader."""
@@ -84,12 +100,13 @@ class SimCluster:
     def add_clients(self) -> None:
         """The writers, and readers that know one store only: every second one takes only answers of leaders."""
         workload = self.options.workload
-        for number in range(workload.writers):
-            self.clients.append(SimClient(self, f"c{number}", None, False))
+        self.clients += [SimClient(self, f"c{number}") for number in range(workload.writers)]
+        self.clients += [SimClient(self, f"o{number}", ClientKind.ONCE) for number in range(workload.once)]
         for node in self.stores:
             for number in range(workload.pinned):
                 name = f"r{node.name[1:]}{'abcdefgh'[number]}"
-                self.clients.append(SimClient(self, name, node.store_id, replica_read=number % 2 == 0))
+                reader = SimClient(self, name, ClientKind.PINNED, node.store_id, replica_read=number % 2 == 0)
+                self.clients.append(reader)
         for client in self.clients:
             client.start()
 
@@ -103,6 +120,7 @@ class SimCluster:
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
+        self.admin.settle()
         for client in self.clients:
             client.stop()
 
@@ -124,10 +142,10 @@ class SimCluster:
         """Connections break; the process starts again after a while."""
         self.invariants.after_death(node)
         for answer in self._open_calls.pop(node, {}):
-            answer(LOST)
+            answer(NO_ANSWER)
 
         def restart() -> None:
-            if not node.is_up:
+            if not node.is_up and node in self.stores:
                 node.start()
 
         self.world.after(self._downtime_us(), restart)
@@ -183,7 +201,7 @@ class SimCluster:
     # ------------------------------------------------ clients
 
     def call_store(self, client: str, request: Request, done: Callable[[Any], None], timeout_ms: int) -> None:
-        """Send a request to the store it names; ``done`` gets the result, a RegionError, LOST or NOT_SENT, once."""
+        """Send a request to the store it names; ``done`` gets the result, a RegionError, NO_ANSWER or NOT_TAKEN."""
         node = self._by_store_id.get(request.store_id)
         is_done = False
 
@@ -202,15 +220,15 @@ class SimCluster:
         def arrive() -> None:
             assert node is not None
             if node.store is None:
-                answer(NOT_SENT)
+                answer(NOT_TAKEN)
                 return
             self._open_calls.setdefault(node, {})[answer] = None
             request.token = answer
             node.submit(RequestsReceived([request]))
 
-        self.world.after(timeout_ms * MS, lambda: finish(LOST))
+        self.world.after(timeout_ms * MS, lambda: finish(NO_ANSWER))
         if node is None:
-            self.world.after(0, lambda: finish(NOT_SENT))
+            self.world.after(0, lambda: finish(NOT_TAKEN))
         else:
             self.network.send_call(client, node.name, arrive)
 

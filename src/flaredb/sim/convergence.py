@@ -166,7 +166,7 @@ class Convergence:
             waiting -= 1
 
         for number in range(READERS):
-            client = SimClient(cluster, f"f{number}", None, False)
+            client = SimClient(cluster, f"f{number}")
             self._chain(client, keys[number::READERS], news[number::READERS], done)
         self.world.run_until(limit_us + 10 * SECOND, lambda: waiting == 0)
         failed = [record for record in cluster.history.records[first:] if record.outcome is not Outcome.DONE]

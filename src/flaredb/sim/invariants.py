@@ -12,11 +12,12 @@ from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
-from flaredb.model.region import RegionEpoch
+from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
-from flaredb.raft import Compacted, MessageType
+from flaredb.raft import Compacted, Configuration, MessageType
+from flaredb.raft import check_invariants as check_raft
 from flaredb.sim.world import Violation, World
-from flaredb.store.invariants import check_peer, check_store
+from flaredb.store.invariants import check_members, check_peer, check_store
 from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
 from flaredb.store.peer import Peer
 from flaredb.store.store import Store
@@ -46,11 +47,40 @@ class Invariants:
         self._seen_applied: dict[PeerKey, int] = {}
         """Of the lives that go on."""
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
+        self._seen_conf: dict[PeerKey, Configuration] = {}
         self._peers_of: dict[str, set[PeerKey]] = {}
         self._gone: dict[str, set[PeerKey]] = {}
+        self._regions_before: set[RegionId] | None = None
+        self._regions: set[RegionId] = set()
+        self._first_roles: dict[PeerId, PeerRole] = {}
+        self._joined: set[PeerId] = set()
+        """Replicas that came as learners and vote."""
         self._granted: set[int] = set()
         """Ids that PD gave to splits."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
+
+    # ------------------------------------------------ what has been seen
+
+    def begin_count(self) -> None:
+        """Splits and moves count from here on."""
+        self._regions_before = set(self._regions)
+        self._joined.clear()
+
+    @property
+    def splits(self) -> int:
+        """Regions born since."""
+        return len(self._regions - (self._regions_before or self._regions))
+
+    @property
+    def moves(self) -> int:
+        """Replicas that joined their region and became voters since."""
+        return len(self._joined)
+
+    def _note_region(self, region: Region) -> None:
+        self._regions.add(region.id)
+        for peer in region.peers:
+            if self._first_roles.setdefault(peer.id, peer.role) is PeerRole.LEARNER and peer.role is PeerRole.VOTER:
+                self._joined.add(peer.id)
 
     # ------------------------------------------------ stores
 
@@ -79,12 +109,15 @@ class Invariants:
             )
         self._seen_applied[key] = peer.applied_index
         self._seen_epoch[key] = peer.region.epoch
+        self._seen_conf[key] = peer.node.raft.prs.conf
+        check_members(peer)
+        self._note_region(peer.region)
         self._peers_of.setdefault(node.name, set()).add(key)
 
     def after_death(self, node: StoreNode) -> None:
         """What was not synced may be gone: only promises are remembered."""
         for key in self._peers_of.pop(node.name, ()):
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
         self._gone.pop(node.name, None)
 
     def after_step(self, node: StoreNode, store: Store, effects: list[Effect]) -> None:
@@ -95,6 +128,7 @@ class Invariants:
         if self._steps % self._check_every == 0:
             check_store(store)
             for peer in store.peers.values():
+                check_raft(peer.node)
                 self._check_peer(node, peer)
         else:
             for region_id in store.handled:
@@ -119,15 +153,17 @@ class Invariants:
             self._seen_applied[key] = peer.applied_index
         if peer.is_leader:
             self._check_leader(node, peer)
-        if peer.region.epoch is not self._seen_epoch[key]:
+        if peer.region.epoch is not self._seen_epoch[key] or peer.node.raft.prs.conf is not self._seen_conf[key]:
             self._check_epoch(node, peer, key)
+            self._seen_conf[key] = peer.node.raft.prs.conf
+            check_members(peer)
 
     def _check_gone(self, node: StoreNode, store: Store) -> None:
         """A replica that was destroyed does not come back in the same life (a power cut may take the end back)."""
         here = {(peer.region.id, peer.meta.id) for peer in store.peers.values()}
         for key in self._peers_of[node.name] - here:
             self._peers_of[node.name].discard(key)
-            del self._seen_applied[key], self._seen_epoch[key]
+            del self._seen_applied[key], self._seen_epoch[key], self._seen_conf[key]
             self._gone.setdefault(node.name, set()).add(key)
 
     def _check_applied(self, node: StoreNode, peer: Peer, seen: int) -> None:
@@ -188,6 +224,7 @@ class Invariants:
         if now.is_older_than(before):
             raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
         self._seen_epoch[key] = now
+        self._note_region(peer.region)
 
     def _check_promise(self, node: StoreNode, envelope: RaftEnvelope) -> None:
         """One vote per term [R]; and what leaves is remembered, to be looked for after a crash."""

@@ -101,7 +101,11 @@ class Mover:
         a region, the later one has the larger id.
         """
         taken = {peer.store_id for peer in region.peers}
-        free = [node.store_id for node in self._cluster.stores if node.store_id and node.store_id not in taken]
+        free = [
+            node.store_id
+            for node in self._cluster.stores
+            if node.store_id and node.store_id not in taken and not node.is_draining
+        ]
         if not free:
             return
         store_id = self._rng.choice(free)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from flaredb.sim.cluster import SimCluster
 
 KEEPS: tuple[Keep, ...] = ("synced", "prefix", "all")
-DRIFT_MAX = 0.05
-"""Rates of clocks that leases allow for."""
 
 
 class Nemesis:
@@ -32,11 +30,14 @@ class Nemesis:
         self.world = cluster.world
         self._rng: Random = self.world.rng("nemesis")
         self._is_over = False
+        self.began_us: int | None = None
+        self.ended_us: int | None = None
         self._timings = self.world.rng("nemesis/timing")
         self.strikes: dict[str, int] = {}
 
     def start(self) -> None:
         """Begin all faults that this run has."""
+        self.began_us = self.world.now_us
         faults = self.cluster.options.faults
         for name, mean_ms, strike in (
             ("crash", faults.crash_ms, self._crash),
@@ -52,13 +53,16 @@ class Nemesis:
             ("split", faults.split_ms, self._split),
             ("order", faults.order_ms, self.cluster.mover.act),
             ("new store", faults.new_store_ms, self._add_store),
+            ("admin", faults.admin_ms, self.cluster.admin.act),
+            ("drain", faults.drain_ms, self.cluster.admin.drain),
         ):
             if mean_ms:
                 self._repeat(name, mean_ms, strike)
 
     def stop(self) -> None:
-        """Heal everything that can be healed at once."""
+        """Heal everything that can be healed at once. Pre: faults have begun."""
         self._is_over = True
+        self.ended_us = self.world.now_us
         self.cluster.network.heal_all()
         for node in self.cluster.stores:
             node.aim = None
@@ -184,7 +188,7 @@ class Nemesis:
         if rng.random() < 0.3:
             node.clock.jump(int(rng.random() * 20_000))
         else:
-            node.clock.set_rate(1 + (2 * rng.random() - 1) * DRIFT_MAX)
+            node.clock.set_rate(1 + (2 * rng.random() - 1) * self.cluster.options.clock_drift_max)
 
     # ------------------------------------------------ regions
 

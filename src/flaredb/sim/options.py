@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from flaredb.model.limits import CLOCK_RATE_PERCENT
 from flaredb.pd.config import PdConfig
 from flaredb.pd.schedule_config import ScheduleConfig
 from flaredb.sim.disk import DiskSpeed
 from flaredb.sim.network import Weather
 from flaredb.sim.world import MS
 from flaredb.store.config import StoreConfig
+
+CLOCK_DRIFT_MAX = CLOCK_RATE_PERCENT / 100
+"""What leases allow for."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class Faults:
     sync_failure_ms: int = 0
     disk_full_ms: int = 0
     clock_ms: int = 0
-    """A clock jumps ahead or changes its rate within what leases allow."""
+    """A clock jumps ahead or changes its rate."""
 
     split_ms: int = 0
     """Somebody asks for a split."""
@@ -49,6 +53,12 @@ class Faults:
 
     new_store_ms: int = 0
     """A store joins."""
+
+    admin_ms: int = 0
+    """Somebody asks PD to move a leader or a replica, to split, to scatter."""
+
+    drain_ms: int = 0
+    """Somebody asks PD to empty a store, or to leave it after all. One that is empty leaves."""
 
     restart_ms_max: int = 3_000
     """How long what died stays down."""
@@ -63,7 +73,10 @@ class Workload:
     """What clients do."""
 
     writers: int = 6
-    """Clients that read and write, finding leaders as they can."""
+    """Clients that read and write, by the real client core."""
+
+    once: int = 1
+    """Clients that read and write, and try everything once."""
 
     pinned: int = 2
     """Per store: clients that only read, and only from that store."""
@@ -81,10 +94,19 @@ class Workload:
     deletes: float = 0.05
     swaps: float = 0.1
     scans: float = 0.05
+    range_deletes: float = 0.0
     """Shares of the operations; the rest are puts."""
+
+    batches: float = 0.0
+    """Share of the reads, puts and deletes that are of several keys at once."""
 
     operation_ms: int = 4_000
     """How long a client tries."""
+
+    read_try_ms: int = 1_500
+    batch_keys_max: int = 512
+    batches_at_once: int = 16
+    """Options of the client core (client/limits.py)."""
 
 
 @dataclass(slots=True)
@@ -109,6 +131,10 @@ class SimOptions:
     store: StoreConfig = field(default_factory=StoreConfig)
     pd: PdConfig = field(default_factory=PdConfig)
     store_heartbeat_ms: int = 1_000
+    splits_min: int = 2
+    moves_min: int = 2
+    """Before faults are over for good, so many regions are born by splits, and so many replicas join and vote."""
+
     regions_max: int = 12
     """Nobody asks for a split beyond these; splits by size may go further."""
 
@@ -117,6 +143,9 @@ class SimOptions:
 
     snapshot_chunk_us: int = 5 * MS
     """What each chunk of a snapshot may take to travel."""
+
+    clock_drift_max: float = CLOCK_DRIFT_MAX
+    """How far rates of clocks may be from the true one: what leases allow; beyond it reads must be by rounds."""
 
     events_max: int = 20_000_000
     step_delay_us: int = 50
@@ -130,8 +159,9 @@ class SimOptions:
     def describe(self) -> str:
         """One line for people."""
         config = self.store
+        reads = "lease" if config.lease_reads else "read-index"
         return (
-            f"{self.stores} stores, {self.regions} regions, tick {config.tick_ms} ms, election "
+            f"{self.stores} stores, {self.regions} regions, reads by {reads}, tick {config.tick_ms} ms, election "
             f"{config.election_ticks}-{config.election_ticks_max} ticks, split at {config.region_max_size_bytes} "
             f"bytes, faults: {', '.join(self.faults.names()) or 'none'}"
         )
@@ -148,13 +178,15 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     stores = rng.choice((1, 3, 3, 3, 3, 3, 4, 5))
     regions = rng.choice((1, 2, 4, 4, 8))
     replicas = min(stores, rng.choice((3, 3, 3, 5)))
+    store = _store(rng, seed)
+    drifts = (CLOCK_DRIFT_MAX, 0.01) if store.lease_reads else (CLOCK_DRIFT_MAX, 0.3)
     return SimOptions(
         seed=seed,
         stores=stores,
         replicas=replicas,
         regions=regions,
         seconds=seconds,
-        store=_store(rng, seed),
+        store=store,
         pd=PdConfig(
             max_replicas=replicas,
             split_keys=split_keys(regions),
@@ -177,6 +209,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
         disk=_disk(rng),
         faults=_faults(rng),
         workload=_workload(rng),
+        clock_drift_max=rng.choice(drifts),
     )
 
 
@@ -203,6 +236,7 @@ def _store(rng: Random, seed: int) -> StoreConfig:
         snapshots_sending_max=rng.choice((1, 3)),
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
+        lease_reads=seed % 4 > 0,
         bulk_load_bytes_min=(0, 300, 1 << 20)[seed % 3],
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),
@@ -257,15 +291,18 @@ def _faults(rng: Random) -> Faults:
         split_ms=rng.choice((5_000, 15_000)),
         order_ms=rng.choice((300, 1_000, 4_000)),
         new_store_ms=sometimes(0, 15_000),
+        admin_ms=rng.choice((1_000, 5_000)),
+        drain_ms=sometimes(0, 8_000),
         restart_ms_max=rng.choice((300, 3_000, 10_000)),
     )
-    return faults if rng.random() < 0.95 else Faults(split_ms=faults.split_ms, order_ms=faults.order_ms)
+    moves = Faults(split_ms=faults.split_ms, order_ms=faults.order_ms, admin_ms=faults.admin_ms)
+    return faults if rng.random() < 0.95 else moves
 
 
 def _workload(rng: Random) -> Workload:
     return Workload(
-        writers=rng.choice((3, 6, 10)),
-        think_ms=rng.choice((40, 120, 400)),
+        writers=rng.choice((4, 8, 12)),
+        think_ms=rng.choice((30, 80, 200)),
         hot_keys=rng.choice((3, 12, 30)),
         cold_keys=rng.choice((30, 150)),
         hot_share=rng.choice((0.3, 0.8)),
@@ -274,6 +311,12 @@ def _workload(rng: Random) -> Workload:
         deletes=rng.choice((0.0, 0.0, 0.05)),
         swaps=rng.choice((0.0, 0.1, 0.3)),
         scans=rng.choice((0.0, 0.05)),
+        once=rng.choice((0, 1, 2)),
+        range_deletes=rng.choice((0.0, 0.0, 0.01)),
+        batches=rng.choice((0.0, 0.1, 0.3)),
+        read_try_ms=rng.choice((300, 1_500)),
+        batch_keys_max=rng.choice((2, 512)),
+        batches_at_once=rng.choice((1, 16)),
     )
 
 

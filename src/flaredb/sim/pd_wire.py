@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from flaredb.model.cluster import RegionRoute
 from flaredb.model.orders import RegionOrder
+from flaredb.model.region import Region
 from flaredb.pd.messages import AskBatchSplit, Bootstrap, Call, PutStore, ReportBatchSplit, ReportRegion, ReportStore
 from flaredb.wire import convert, pd_convert, pd_orders
 
@@ -44,11 +46,14 @@ def order_over_wire(order: RegionOrder) -> RegionOrder:
     return decoded
 
 
+@lru_cache(maxsize=1_024)
 def _route(route: RegionRoute) -> RegionRoute:
+    """Frozen values: one that went over the wire unchanged does so again."""
     return pd_convert.route_from_pb(_copied(pd_convert.route_to_pb(route)))
 
 
-def _region(region: Any) -> Any:
+@lru_cache(maxsize=1_024)
+def _region(region: Region) -> Region:
     return convert.region_from_pb(_copied(convert.region_to_pb(region)))
 
 

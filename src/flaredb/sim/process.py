@@ -13,7 +13,7 @@ class Process:
         self.name = name
         self.life = 0
         self._paused_until_us = 0
-        self._held: list[Action] = []
+        self._held: list[tuple[Action, int]] = []
         """What came due during a pause."""
 
     def begin_life(self) -> None:
@@ -34,19 +34,17 @@ class Process:
 
     def later(self, delay_us: int, action: Action) -> None:
         """Run ``action`` unless this life is over by then; after the pause, if there is one."""
-        life = self.life
+        self.world.after(delay_us, action, self, self.life)
 
-        def run() -> None:
-            if self.life == life:
-                if self.is_paused:
-                    self._held.append(run)
-                else:
-                    action()
-
-        self.world.after(delay_us, run)
+    def hold(self, action: Action, life: int) -> bool:
+        """Implements world.Owner."""
+        if self.world.now_us >= self._paused_until_us:
+            return False
+        self._held.append((action, life))
+        return True
 
     def _resume(self) -> None:
         if not self.is_paused:
             held, self._held = self._held, []
-            for run in held:
-                self.world.after(0, run)
+            for action, life in held:
+                self.world.after(0, action, self, life)

@@ -92,12 +92,15 @@ class StoreNode(Process):
         self.link = PdLink(self)
         self.aim: Aim | None = None
         self.is_up = False
+        self.is_draining = False
+        """Somebody has asked PD to empty this store."""
+
         self.deaths = 0
         self.fatal_reason = ""
         self._inbox: list[Input] = []
         self._is_scheduled = False
-        self._timer = 0
-        """Number of the newest timer; older ones are void."""
+        self._wake_us = 0
+        """When the newest timer wakes the process; older ones are void."""
 
     # ------------------------------------------------ life and death
 
@@ -107,6 +110,7 @@ class StoreNode(Process):
         self.begin_life()
         self.is_up = True
         self.fatal_reason = ""
+        self._wake_us = 0
         self._inbox.clear()
         self._is_scheduled = False
         self.world.trace(self.name, "start")
@@ -178,18 +182,22 @@ class StoreNode(Process):
         self._plan_next(store)
 
     def _plan_next(self, store: Store) -> None:
-        if self._inbox or store.has_work():
+        deadline_ms = store.next_deadline_ms()
+        if self._inbox or deadline_ms <= store.now_ms:
             self._schedule(self.cluster.options.step_delay_us)
             return
-        self._timer += 1
-        timer = self._timer
+        now_us = self.world.now_us
+        when_us = max(self.clock.when_us(deadline_ms), now_us)
+        if when_us == self._wake_us > now_us:
+            return
+        self._wake_us = when_us
 
         def wake() -> None:
-            if timer == self._timer:
+            if when_us == self._wake_us:
+                self._wake_us = 0
                 self._schedule(0)
 
-        when_us = self.clock.when_us(store.next_deadline_ms())
-        self.later(max(when_us - self.world.now_us, 0), wake)
+        self.later(when_us - now_us, wake)
 
     def _die_at(self, effect: Effect) -> None:
         assert self.aim is not None

@@ -14,6 +14,16 @@ from typing import Protocol
 
 Action = Callable[[], None]
 
+
+class Owner(Protocol):
+    """A process whose actions are void once its life is over, and wait while it stands still."""
+
+    life: int
+
+    def hold(self, action: Action, life: int) -> bool:
+        """True if the process stands still: it has kept the action."""
+
+
 MS = 1_000
 """Microseconds in a millisecond: the world counts microseconds."""
 
@@ -56,7 +66,7 @@ class World:
         self._events_max = events_max
         self._planned = 0
         self._moments = 0
-        self._heap: list[tuple[int, int, Action]] = []
+        self._heap: list[tuple[int, int, Action, Owner | None, int]] = []
         self._hash = hashlib.blake2b(digest_size=16)
         self._lines: list[str] = []
         self._sink = sink
@@ -83,22 +93,23 @@ class World:
     def at(self, when_us: int, action: Action) -> None:
         """Run ``action`` at that time, or now if it has passed."""
         self._planned += 1
-        heappush(self._heap, (max(when_us, self.now_us), self._planned, action))
+        heappush(self._heap, (max(when_us, self.now_us), self._planned, action, None, 0))
 
-    def after(self, delay_us: int, action: Action) -> None:
-        """Run ``action`` when ``delay_us`` have passed."""
+    def after(self, delay_us: int, action: Action, owner: Owner | None = None, life: int = 0) -> None:
+        """Run ``action`` when ``delay_us`` have passed; with an ``owner``, only if it still lives that life then."""
         self._planned += 1
-        heappush(self._heap, (self.now_us + delay_us, self._planned, action))
+        heappush(self._heap, (self.now_us + delay_us, self._planned, action, owner, life))
 
     def run_until(self, end_us: int, is_done: Callable[[], bool] | None = None) -> None:
         """Run everything planned up to ``end_us``, or until ``is_done`` says so after an action."""
         heap = self._heap
         while heap and heap[0][0] <= end_us:
-            self.now_us, _, action = heappop(heap)
+            self.now_us, _, action, owner, life = heappop(heap)
             self._events += 1
             if self._events > self._events_max:
                 raise Violation(f"more than {self._events_max} events: something runs in circles")
-            action()
+            if owner is None or (owner.life == life and not owner.hold(action, life)):
+                action()
             if is_done is not None and is_done():
                 return
         self.now_us = max(self.now_us, end_us)

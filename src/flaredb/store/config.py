@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flaredb.model.errors import ConfigError
-from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KIB, MIB
+from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KIB, MIB, lease_ms_max
 
 BUSY_BACKOFF_MS = 100
 """After how long whoever is told that the store or a region is busy should ask again."""
@@ -47,6 +47,12 @@ class StoreConfig:
 
     read_timeout_ms: int = 2000
     """How long a read may wait for its ReadIndex round and for the apply."""
+
+    lease_reads: bool = True
+    """raftstore.read-mode: True: leaders read by lease where they can; False: by a ReadIndex round always."""
+
+    lease_ms: int = 0
+    """raftstore.raft-store-max-leader-lease; 0: as long as is safe."""
 
     write_timeout_ms: int = 10_000
     """After this the fate of a proposed write is reported as unknown."""
@@ -122,6 +128,12 @@ class StoreConfig:
     split_region_check_tick_interval_ms: int = 1_000
     """raftstore.split-region-check-tick-interval"""
 
+    @property
+    def lease_length_ms(self) -> int:
+        """How long a lease lasts: not longer than is safe, whatever is set. 0: reads are never by lease."""
+        longest_ms = max(lease_ms_max(self.election_ticks, self.tick_ms), 0)
+        return min(self.lease_ms or longest_ms, longest_ms) if self.lease_reads else 0
+
     def validate(self) -> None:
         """Check relations. Errors: ConfigError naming both settings."""
         rules = (
@@ -135,6 +147,11 @@ class StoreConfig:
                 self.election_ticks < self.election_ticks_max,
                 f"raftstore.raft-election-timeout-ticks ({self.election_ticks}) must be below "
                 f"raftstore.raft-max-election-timeout-ticks ({self.election_ticks_max})",
+            ),
+            (
+                self.lease_ms < self.election_ticks * self.tick_ms,
+                f"raftstore.raft-store-max-leader-lease ({self.lease_ms} ms) must be below "
+                f"raftstore.raft-election-timeout-ticks ({self.election_ticks} of {self.tick_ms} ms)",
             ),
             (self.batch_entry_size_bytes <= self.entry_size_bytes_max, "raftstore.raft-entry-max-size is below 1 MiB"),
             (

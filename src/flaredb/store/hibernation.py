@@ -1,4 +1,4 @@
-"""Regions that sleep: without ticks, heartbeats or steps, they cost nothing but memory (docs/adr/0016).
+"""Regions that sleep: without ticks, heartbeats or steps, they cost nothing but memory (docs/adr/0017).
 
 To sleep. A leader whose region had nothing to do for ``idle_elections`` election timeouts, and whose log all members on
 living stores hold, marks its heartbeats as drowsy. A follower agrees if it has nothing to do either and its log ends at

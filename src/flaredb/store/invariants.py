@@ -26,10 +26,11 @@ def check_store(store: StoreState) -> None:
         assert not peer.is_asleep or peer.region.id not in store.touched, f"region {peer.region.id} works in its sleep"
         assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
+        check_members(peer)
 
 
 def check_peer(peer: Peer) -> None:
-    """Assert every invariant of one peer; one that rests has given up most of what they are about."""
+    """Assert every invariant of one peer but that of its members; one at rest has given up most of what is asked."""
     if peer.rest is not None:
         rest = peer.rest
         assert peer.is_asleep, f"region {peer.region.id}: at rest, but not asleep"
@@ -56,7 +57,11 @@ def check_peer(peer: Peer) -> None:
         idle = not (peer.writes or peer.parked or peer.proposals or peer.unsynced) and peer.reads.is_idle()
         assert idle, f"{name}: something waits for a replica that sleeps"
         assert peer.node.is_settled(), f"{name}: asleep with something on its way"
-    if peer.is_initialised:
+
+
+def check_members(peer: Peer) -> None:
+    """Assert that Raft counts the members that the region names. Neither changes without being replaced."""
+    if peer.is_initialised and peer.rest is None:
         state_now = conf_state_of(peer.region)
         raft_now = peer.node.raft.prs.conf.to_conf_state()
-        assert raft_now.equivalent(state_now), f"{name}: members {state_now}, Raft has {raft_now}"
+        assert raft_now.equivalent(state_now), f"region {peer.region.id}: members {state_now}, Raft has {raft_now}"

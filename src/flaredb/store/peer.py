@@ -14,11 +14,11 @@ from flaredb.model.commands import Operation, Request
 from flaredb.model.ids import PeerId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
-from flaredb.raft import Config, Message, RawNode, Rest, StateRole
+from flaredb.raft import Config, LeaseClock, Message, RawNode, ReadOnlyOption, Rest, StateRole
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import ReceivedSnapshot
 from flaredb.store.raft_storage import RaftStorage
-from flaredb.store.read_queue import ReadQueue, RoundNames
+from flaredb.store.read_queue import ReadCounts, ReadQueue, RoundNames
 from flaredb.store.snapshot_desk import SnapshotDesk
 
 NOBODY: frozenset[int] = frozenset()
@@ -71,6 +71,17 @@ class Traffic:
     keys_read: int = 0
     since_s: int = 0
 
+    def add(self, bytes_written: int, keys_written: int, bytes_read: int, keys_read: int) -> None:
+        """Count some more."""
+        self.bytes_written += bytes_written
+        self.keys_written += keys_written
+        self.bytes_read += bytes_read
+        self.keys_read += keys_read
+
+
+NO_TRAFFIC = Traffic()
+"""Never changed."""
+
 
 @dataclass(slots=True)
 class Unsynced:
@@ -91,6 +102,8 @@ class PeerParts:
     rng: Random
     desk: SnapshotDesk
     round_names: RoundNames
+    clock: LeaseClock
+    counts: ReadCounts
 
 
 class Peer:
@@ -173,7 +186,7 @@ class Peer:
         self.meta = meta
         self.applied_index = self.storage.apply_state.applied_index
         self.synced_applied_index = self.applied_index
-        raft_config = _raft_config(parts.config, meta.id, self.applied_index, first_start)
+        raft_config = _raft_config(parts.config, meta.id, self.applied_index, first_start, parts.clock)
         self.node = RawNode(raft_config, self.storage, parts.rng)
         self.rest: Rest | None = None
         """Set while the node is given up, or could be."""
@@ -264,6 +277,14 @@ class Peer:
         if traffic.bytes_written or traffic.keys_written or traffic.bytes_read or traffic.keys_read:
             self.traffic = traffic
 
+    def unreported(self) -> Traffic:
+        """The traffic since the last report, without making anew what was given up because it is none."""
+        try:
+            found: Traffic = object.__getattribute__(self, "traffic")
+        except AttributeError:
+            return NO_TRAFFIC
+        return found
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -327,7 +348,7 @@ def _load_storage(peer: Peer) -> RaftStorage:
 def _remake_node(peer: Peer) -> RawNode:
     parts, rest = peer.parts, peer.rest
     assert rest is not None, "a node is given up only at rest"
-    raft_config = _raft_config(parts.config, peer.meta.id, peer.applied_index, first_start=False)
+    raft_config = _raft_config(parts.config, peer.meta.id, peer.applied_index, False, parts.clock)
     return RawNode.rested(raft_config, peer.storage, parts.rng, rest)
 
 
@@ -341,7 +362,7 @@ _MADE_ANEW: dict[str, Callable[[Peer], Any]] = {
     "store_of": lambda peer: {meta.id: meta.store_id for meta in peer.region.peers},
     "writes": lambda _: [],
     "proposals": lambda _: {},
-    "reads": lambda _: ReadQueue(),
+    "reads": lambda peer: ReadQueue(peer.parts.counts),
     "parked": lambda _: [],
     "unsynced": lambda _: deque(),
     "last_heard_ms": lambda _: {},
@@ -349,7 +370,9 @@ _MADE_ANEW: dict[str, Callable[[Peer], Any]] = {
 }
 
 
-def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start: bool) -> Config:
+def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start: bool, clock: LeaseClock) -> Config:
+    """Promises are kept in every mode of reading, so that stores may change theirs one after the other."""
+    lease_ms = config.lease_length_ms
     return Config(
         id=peer_id,
         election_tick=config.election_ticks,
@@ -361,6 +384,10 @@ def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start
         max_inflight_msgs=config.inflight_messages_max,
         max_committed_size_per_ready=config.apply_size_bytes_max,
         check_quorum=True,
+        read_only_option=ReadOnlyOption.LeaseBased if lease_ms else ReadOnlyOption.Safe,
+        keeps_promises=True,
+        lease_clock=clock if lease_ms else None,
+        lease_length=lease_ms,
         pre_vote=True,
         skip_bcast_commit=True,
         batch_append=True,

@@ -41,7 +41,7 @@ class ReadExecutor:
         self._engine = engine
         self._slice_rows = slice_rows
         self._answer = answer
-        self._jobs: deque[tuple[Request, Snapshot, Job]] = deque()
+        self._jobs: deque[tuple[Request, Peer, Snapshot, Job]] = deque()
 
     def has_work(self) -> bool:
         """True while a long read is unfinished."""
@@ -59,32 +59,35 @@ class ReadExecutor:
             self._answer(request, self._batch_get(peer, command))
         elif isinstance(command, Scan) and command.limit <= self._slice_rows:
             rows = list(_scan(self._engine, peer.region, command))
-            peer.traffic.keys_read += len(rows)
+            _count_read(peer, rows)
             self._answer(request, rows)
         else:
             snapshot = self._engine.snapshot()
-            self._jobs.append((request, snapshot, self._job(snapshot, peer.region, command)))
+            self._jobs.append((request, peer, snapshot, self._job(snapshot, peer.region, command)))
 
     def _batch_get(self, peer: Peer, command: BatchGet) -> Rows:
         values = self._engine.multi_get(DATA_CFS[command.cf], command.keys)
-        peer.traffic.keys_read += len(values)
-        return [(key, value) for key, value in zip(command.keys, values, strict=True) if value is not None]
+        rows = [(key, value) for key, value in zip(command.keys, values, strict=True) if value is not None]
+        _count_read(peer, rows, len(values))
+        return rows
 
     def run_slices(self) -> None:
         """One slice of the oldest long reads."""
         for _ in range(min(len(self._jobs), JOBS_PER_STEP_MAX)):
-            request, snapshot, job = self._jobs.popleft()
+            request, peer, snapshot, job = self._jobs.popleft()
             try:
                 next(job)
             except StopIteration as done:
                 snapshot.close()
+                if isinstance(done.value, list):
+                    _count_read(peer, done.value)
                 self._answer(request, done.value)
             else:
-                self._jobs.append((request, snapshot, job))
+                self._jobs.append((request, peer, snapshot, job))
 
     def close(self) -> None:
         """Let go of all snapshots; unfinished reads stay unanswered."""
-        for _, snapshot, job in self._jobs:
+        for _, _, snapshot, job in self._jobs:
             job.close()
             snapshot.close()
         self._jobs.clear()
@@ -96,6 +99,12 @@ class ReadExecutor:
             return _batch_scan(snapshot, region, command, self._slice_rows)
         assert isinstance(command, Checksum)
         return _checksum(snapshot, region, command)
+
+
+def _count_read(peer: Peer, rows: Rows, keys: int | None = None) -> None:
+    """What PD and metrics are told; ``keys`` that were looked for, if not all have a value."""
+    peer.traffic.keys_read += len(rows) if keys is None else keys
+    peer.traffic.bytes_read += sum(len(key) + len(value) for key, value in rows)
 
 
 def _clip(region: Region, start: bytes, end: bytes) -> tuple[bytes, bytes | None]:

@@ -17,6 +17,14 @@ class Round:
     requests: list[Request]
 
 
+@dataclass(slots=True)
+class ReadCounts:
+    """How the reads of a store became consistent."""
+
+    by_lease: int = 0
+    by_round: int = 0
+
+
 class RoundNames:
     """Names for the rounds of one store, of which none is used twice, in this process or before it."""
 
@@ -36,9 +44,10 @@ class RoundNames:
 class ReadQueue:
     """Invariant: a request is in exactly one of waiting, round and confirmed."""
 
-    __slots__ = ("confirmed", "round", "waiting")
+    __slots__ = ("confirmed", "counts", "round", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, counts: ReadCounts) -> None:
+        self.counts = counts
         self.waiting: list[Request] = []
         self.round: Round | None = None
         self.confirmed: deque[tuple[int, list[Request]]] = deque()

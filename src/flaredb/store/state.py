@@ -14,6 +14,7 @@ from flaredb.model.errors import RegionError, UndeterminedResult
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
+from flaredb.raft import LeaseClock
 from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
 from flaredb.store.contacts import Contacts
@@ -22,8 +23,8 @@ from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
 from flaredb.store.outbox import Outbox
-from flaredb.store.peer import Peer, PeerParts
-from flaredb.store.read_queue import RoundNames
+from flaredb.store.peer import Peer, PeerParts, Traffic
+from flaredb.store.read_queue import ReadCounts, RoundNames
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -56,6 +57,9 @@ class StoreState:
         self.engine = engine
         self.files = files
         self.now_ms = now_ms
+        self.lease_clock = LeaseClock(now_ms)
+        """The time of the step, for the leases of all peers."""
+        self.read_counts = ReadCounts()
         self.peers: dict[RegionId, Peer] = {}
         self.awake: dict[RegionId, Peer] = {}
         """The peers that are ticked; the others sleep (hibernation.py)."""
@@ -75,6 +79,8 @@ class StoreState:
         """Regions whose snapshots Raft has taken in this step; from the next step on the region map has them."""
         self.messages_refused = 0
         """Messages of other stores that no working store sends, or that contradict what is known here."""
+        self.told_traffic = Traffic()
+        """What PD was told that regions led here moved, since the start."""
         self.waiting_requests = 0
         self.waiting_write_bytes = 0
         self.unstarted: list[Request] = []
@@ -91,7 +97,9 @@ class StoreState:
         """What came for peers before they were made: to be delivered in this step."""
         self.is_started = is_bootstrapped(engine)
         """False until this store has been given its first regions."""
-        self._parts = PeerParts(config, engine, rng, self.desk, RoundNames(rng.getrandbits(64)))
+        self._parts = PeerParts(
+            config, engine, rng, self.desk, RoundNames(rng.getrandbits(64)), self.lease_clock, self.read_counts
+        )
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
 
@@ -114,7 +122,16 @@ class StoreState:
 
     def report(self, peer: Peer) -> None:
         """Tell PD of a region led here."""
-        self._effects.append(ReportRegion(make_report(self.config, peer, self.now_ms)))
+        told = make_report(self.config, peer, self.now_ms)
+        self.told_traffic.add(told.bytes_written, told.keys_written, told.bytes_read, told.keys_read)
+        self._effects.append(ReportRegion(told))
+
+    def traffic(self) -> Traffic:
+        """What regions moved while they were led here, since the start; it may be behind after a leader has gone."""
+        total = Traffic()
+        for part in (self.told_traffic, *(peer.unreported() for peer in self.peers.values() if peer.is_leader)):
+            total.add(part.bytes_written, part.keys_written, part.bytes_read, part.keys_read)
+        return total
 
     def answer(self, request: Request, result: Any) -> None:
         """End a request that was counted in."""

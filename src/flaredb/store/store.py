@@ -105,6 +105,8 @@ class Store(StoreState):
         self._next_gc_ms = now_ms + config.log_gc_interval_ms
         self._next_split_check_ms = now_ms + config.split_region_check_tick_interval_ms
         self._ticks_to_beat = 0
+        self._lost_ms = 0
+        """How much further the store's time is than the clock given, which went back by that."""
         self._sequence = 0
         self._handled: list[RegionId] = []
         self._discards: list[tuple[int, str]] = []
@@ -132,11 +134,12 @@ class Store(StoreState):
     # ------------------------------------------------ the step
 
     def step(self, now_ms: int, inputs: Iterable[Input]) -> list[Effect]:
-        """Run to completion and say what to do, in order. ``now_ms`` is monotonic and never goes back.
+        """Run to completion and say what to do, in order. ``now_ms`` is monotonic, and was read after the inputs were
+        taken: a read by lease is as of that time (reads.py).
 
         A failed engine or a corrupt state ends in a Fatal effect: the process must stop, and no promise has left.
         """
-        self.now_ms = self.desk.now_ms = now_ms
+        self._set_time(now_ms)
         try:
             for item in inputs:
                 self._take(item)
@@ -158,8 +161,9 @@ class Store(StoreState):
     def next_deadline_ms(self) -> int:
         """When step must be called at the latest, even without inputs."""
         if self.has_work():
-            return self.now_ms
-        return min(self._next_tick_ms, self._next_expiry_ms) if self.waiting_requests else self._next_tick_ms
+            return self.now_ms - self._lost_ms
+        due_ms = min(self._next_tick_ms, self._next_expiry_ms) if self.waiting_requests else self._next_tick_ms
+        return due_ms - self._lost_ms
 
     def has_work(self) -> bool:
         """True if step should be called again at once."""
@@ -321,6 +325,19 @@ class Store(StoreState):
 
     # ------------------------------------------------ time
 
+    def _set_time(self, now_ms: int) -> None:
+        """Time here never goes back. A clock that does says nothing of how much time has passed, so no lease counts
+        that was heard of before (tikv issue 14518)."""
+        now_ms += self._lost_ms
+        if now_ms < self.now_ms:
+            lost_ms = self.now_ms - now_ms + 1
+            self._lost_ms += lost_ms
+            now_ms += lost_ms
+            self.note("the monotonic clock went back", level="ERROR", by_ms=lost_ms - 1)
+            for peer in self._led_awake():
+                peer.node.raft.void_lease()
+        self.now_ms = self.desk.now_ms = self.lease_clock.now = now_ms
+
     def _tick_if_due(self) -> None:
         """One tick per step at most: after a pause, messages that wait are read before an election may start."""
         if self.now_ms < self._next_tick_ms:
@@ -409,6 +426,7 @@ class Store(StoreState):
             if peer.writes:
                 for request in propose_writes(self.config, peer, self.now_ms):
                     hold(self, peer.parked, request, StaleCommand())
+            reads.confirm_by_lease(peer)
             reads.start_round(peer, self.now_ms)
 
     def _run_fills(self) -> None:
@@ -421,6 +439,10 @@ class Store(StoreState):
         self.note("snapshot is installed", region_id=peer.region.id, keys=peer.approximate_keys)
 
     def _handle_readys(self) -> None:
+        if not self.touched and self._synced is None and not self.must_sync:
+            self._handled = []  # quiet: beats at most, which no Ready holds
+            self._send()
+            return
         touched, self.touched = self.touched, set()
         batch = self.engine.batch()
         step = ReadyStep(

@@ -48,8 +48,10 @@ def region_to_pb(region: Region) -> metapb.Region:
 def region_from_pb(message: metapb.Region) -> Region:
     """The region.
 
-    Errors: ValueError for a replica's role that the protocol does not have.
+    Errors: ValueError for a replica without an id or a store, or of a role that the protocol does not have.
     """
+    if not all(peer.id and peer.store_id for peer in message.peers):
+        raise ValueError(f"region {message.id} has a member without an id or a store")
     return Region(
         id=RegionId(message.id),
         start_key=message.start_key,

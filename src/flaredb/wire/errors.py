@@ -23,6 +23,12 @@ def region_error_to_pb(error: errors.RegionError) -> pb.Error:
     return out
 
 
+def member_of(kind: type[errors.RegionError]) -> str:
+    """The member of errorpb.Error that a kind of error sets, "" for one that has its message only."""
+    fill = _FILL[kind]
+    return "" if fill is _message_only else fill.__name__.removeprefix("_")
+
+
 def _not_leader(error: errors.NotLeader, out: pb.Error) -> None:
     out.not_leader.region_id = error.region_id
     if error.leader is not None:
@@ -75,7 +81,7 @@ def _read_index_not_ready(error: errors.ReadIndexNotReady, out: pb.Error) -> Non
     out.read_index_not_ready.reason = error.reason
 
 
-def _undetermined(error: errors.UndeterminedResult, out: pb.Error) -> None:
+def _undetermined_result(error: errors.UndeterminedResult, out: pb.Error) -> None:
     out.undetermined_result.message = str(error)
 
 
@@ -94,7 +100,7 @@ _FILL: dict[type[errors.RegionError], Callable[[Any, pb.Error], None]] = {
     errors.ServerIsBusy: _server_is_busy,
     errors.RaftEntryTooLarge: _raft_entry_too_large,
     errors.ReadIndexNotReady: _read_index_not_ready,
-    errors.UndeterminedResult: _undetermined,
+    errors.UndeterminedResult: _undetermined_result,
     errors.InvalidSplitKeys: _message_only,
     errors.ChangeRefused: _message_only,
     errors.StoreClosing: _message_only,

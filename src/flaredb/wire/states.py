@@ -101,6 +101,8 @@ def decode_region(data: bytes) -> Region:
         peers = tuple(Peer(PeerId(peer), StoreId(store), PeerRole(role)) for peer, store, role in record.peers)
     except ValueError as error:
         raise StateCorrupted(f"region record {record.id}: {error}") from error
+    if not all(peer.id and peer.store_id for peer in peers):
+        raise StateCorrupted(f"region record {record.id}: a member without an id or a store")
     epoch = RegionEpoch(version=record.version, conf_ver=record.conf_ver)
     return Region(RegionId(record.id), record.start_key, record.end_key, epoch, peers)
 

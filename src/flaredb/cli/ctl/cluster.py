@@ -6,11 +6,11 @@ import time
 
 import click
 
-from flaredb.cli.ctl.grammar import CtlCommand, CtlGroup, Session, pass_session
-from flaredb.cli.ctl.output import Column, Facts, Table
+from flaredb.cli.grammar import CommonCommand, CommonGroup, Session, pass_session
+from flaredb.cli.output import Column, Facts, Table
 
 
-@click.group(cls=CtlGroup, short_help="the cluster's id and size")
+@click.group(cls=CommonGroup, short_help="the cluster's id and size")
 def cluster() -> None:
     """The cluster's id, and how many replicas its regions should have."""
 
@@ -36,7 +36,7 @@ def cluster_status(session: Session) -> None:
     session.show(answer, Facts(pairs))
 
 
-@click.command(cls=CtlCommand, short_help="the members of PD")
+@click.command(cls=CommonCommand, short_help="the members of PD")
 @pass_session
 def member(session: Session) -> None:
     """The members of PD, and which of them leads."""
@@ -56,7 +56,7 @@ def member(session: Session) -> None:
     session.show(answer, table)
 
 
-@click.command(cls=CtlCommand, short_help="whether PD's members are well")
+@click.command(cls=CommonCommand, short_help="whether PD's members are well")
 @pass_session
 def health(session: Session) -> int:
     """Whether PD's members are well; exit status 1 if one is not."""
@@ -70,7 +70,7 @@ def health(session: Session) -> int:
     return 0 if all(item.get("health") for item in answer) else 1
 
 
-@click.command(cls=CtlCommand, short_help="how long PD takes to answer")
+@click.command(cls=CommonCommand, short_help="how long PD takes to answer")
 @pass_session
 def ping(session: Session) -> None:
     """How long PD takes to answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flaredb.cli.ctl.grammar import LazyGroup
+from flaredb.cli.grammar import LazyGroup
 
 _HERE = "flaredb.cli.ctl"
 

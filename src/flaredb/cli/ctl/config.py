@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from flaredb.cli.ctl.grammar import CtlGroup, Session, pass_session
-from flaredb.cli.ctl.output import Column, Table
+from flaredb.cli.grammar import CommonGroup, Session, pass_session
+from flaredb.cli.output import Column, Table
 
 SECTIONS = {"schedule": "/config/schedule", "replication": "/config/replicate"}
 
 
-@click.group(cls=CtlGroup, short_help="settings: show, set")
+@click.group(cls=CommonGroup, short_help="settings: show, set")
 def config() -> None:
     """PD's settings that may change while it runs."""
 

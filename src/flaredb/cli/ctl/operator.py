@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from flaredb.cli.ctl.grammar import ID, KEYS, CtlGroup, Session, pass_session
 from flaredb.cli.ctl.operator_view import ended_operator, operator_facts, operator_table
-from flaredb.cli.ctl.output import Column, Table
 from flaredb.cli.ctl.waiting import DEFAULT_TIMEOUT_S, order_and_wait
+from flaredb.cli.grammar import ID, CommonGroup, Session, pass_session
+from flaredb.cli.notation import KEYS
+from flaredb.cli.output import Column, Table
 
 KINDS = ("admin", "leader", "region", "waiting")
 POLICIES = ("scan", "approximate", "usekey")
@@ -26,7 +27,7 @@ timeout_option = click.option(
 )
 
 
-@click.group(cls=CtlGroup, short_help="moves under way: show, add, remove")
+@click.group(cls=CommonGroup, short_help="moves under way: show, add, remove")
 def operator() -> None:
     """Operators: changes to regions that PD has ordered, in steps."""
 
@@ -70,7 +71,7 @@ def remove_operator(session: Session, region_id: int) -> None:
     session.say(session.pd.delete(f"/operators/{region_id}"))
 
 
-@operator.group("add", cls=CtlGroup)
+@operator.group("add", cls=CommonGroup)
 def add() -> None:
     """Order a change to a region."""
 

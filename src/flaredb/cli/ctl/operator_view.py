@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flaredb.cli.ctl.output import Column, Facts, Table
+from flaredb.cli.output import Column, Facts, Table
 
 _LINE = re.compile(
     r"(?P<name>[\w-]+) \{(?P<brief>.*?)\} \(kind:(?P<kind>.*?), region:(?P<region>\d+)\(.*?\), "
@@ -114,12 +114,23 @@ def ended_operator(text: str) -> list[str]:
     return [view.region_id, view.name, view.brief, ended]
 
 
+def ended_at_s(text: str) -> float | None:
+    """When an operator of the history ended well, in unix seconds of PD; None if it did not, or does not say."""
+    found = _ENDED.search(text)
+    if found is None or (found["outcome"] or "SUCCESS") != "SUCCESS":
+        return None
+    at = _moment(found["at"])
+    return at.timestamp() if at else None
+
+
 def _age(created: str) -> str:
-    found = _TIME.match(created)
-    if found is None:
-        return ""
-    at = datetime.strptime(f"{found[1]} {found[2]}", "%Y-%m-%d %H:%M:%S %z")
-    return duration_text(max(0.0, (datetime.now(UTC) - at).total_seconds()))
+    at = _moment(created)
+    return duration_text(max(0.0, (datetime.now(UTC) - at).total_seconds())) if at else ""
+
+
+def _moment(text: str) -> datetime | None:
+    found = _TIME.match(text)
+    return datetime.strptime(f"{found[1]} {found[2]}", "%Y-%m-%d %H:%M:%S %z") if found else None
 
 
 def duration_text(seconds: float) -> str:

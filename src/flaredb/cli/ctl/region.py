@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import click
 
-from flaredb.cli.ctl.grammar import ID, KEY, KEYS, CtlGroup, Session, pass_session
 from flaredb.cli.ctl.http import PdRefused, key_path
 from flaredb.cli.ctl.operator import POLICIES, order_split, timeout_option, wait_option
-from flaredb.cli.ctl.output import Column, Facts, Table, key_text
+from flaredb.cli.grammar import ID, CommonGroup, Session, pass_session
+from flaredb.cli.notation import KEY, KEYS
+from flaredb.cli.output import Column, Facts, Table, key_text
 
 SCAN_STEP = 1_024
 CHECKS = (
@@ -27,7 +28,7 @@ LIST_DEFAULT = 16
 _ROLE_MARKS = {"Learner": "L", "IncomingVoter": "+", "DemotingVoter": "-"}
 
 
-@click.group(cls=CtlGroup, short_help="regions: show, find by key, split, check")
+@click.group(cls=CommonGroup, short_help="regions: show, find by key, split, check")
 def region() -> None:
     """Regions: all; one by its id; or those that a word picks.
 

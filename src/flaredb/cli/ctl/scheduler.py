@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from flaredb.cli.ctl.grammar import ID, CtlGroup, Session, pass_session
 from flaredb.cli.ctl.http import PdRefused
-from flaredb.cli.ctl.output import Column, Table
+from flaredb.cli.grammar import ID, CommonGroup, Session, pass_session
+from flaredb.cli.output import Column, Table
 
 FOR_STORES = ("evict-leader-scheduler", "grant-leader-scheduler")
 """Schedulers that are added for a store."""
 
 
-@click.group(cls=CtlGroup, short_help="who orders moves: show, add, remove, pause")
+@click.group(cls=CommonGroup, short_help="who orders moves: show, add, remove, pause")
 def scheduler() -> None:
     """Schedulers look at the whole cluster and order moves that make it better."""
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from flaredb.cli.ctl.grammar import ID, CtlGroup, Session, pass_session
 from flaredb.cli.ctl.http import PdRefused
-from flaredb.cli.ctl.output import Column, Facts, Table
+from flaredb.cli.grammar import ID, CommonGroup, Session, pass_session
+from flaredb.cli.output import Column, Facts, Table
 
 STATES = ("up", "offline", "tombstone", "disconnected", "down")
 LIMIT_KINDS = ("add-peer", "remove-peer")
 DRAIN_TIMEOUT_S = 86_400.0
 
 
-@click.group(cls=CtlGroup, short_help="stores: show, drain, label, limit")
+@click.group(cls=CommonGroup, short_help="stores: show, drain, label, limit")
 def store() -> None:
     """Stores: all of them, one by its id, or orders to one."""
 

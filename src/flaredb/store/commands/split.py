@@ -212,6 +212,8 @@ def on_split_applied(
         peer = parent if region.id == parent.region.id else add_peer(region, parent.is_leader)
         peer.approximate_size_bytes, peer.approximate_keys = size_bytes, keys
         peer.grown_bytes = config.region_split_size_bytes
+    # The ranges of the parent's replicas differ until all have applied the split.
+    parent.node.raft.void_lease()
     # Followers would hear of the commit with the next write or heartbeat only; the newcomers need them to apply it now.
     parent.node.ping()
 

@@ -1,8 +1,11 @@
-"""How answers are shown: tables on a terminal, tab-separated values in a pipe, JSON when asked for."""
+"""How answers of all commands are shown: tables on a terminal, tab-separated values in a pipe, JSON when asked for.
+
+An answer that is there as a whole is given to :func:`show`; rows that come one by one to :class:`Rows`
+(cli/output_rows.py). Errors are not answers: they are raised, and main.py writes them to standard error.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +15,8 @@ import click
 
 from flaredb.model.keys import format_key
 
-FORMS = ("table", "tsv", "json")
+FORMS = ("table", "tsv", "json", "jsonl")
+"""jsonl: one object on each line."""
 
 
 @dataclass(slots=True)
@@ -41,11 +45,19 @@ class Facts:
     pairs: list[tuple[str, str]]
 
 
+class Prose(str):
+    """Sentences for people: on a terminal, lines are broken between words."""
+
+    __slots__ = ()
+
+
 def show(form: str, raw: Any, view: Table | Facts | str) -> None:
     """Print ``raw`` as JSON, or ``view`` for people or programs; ``form`` "" chooses by where it goes."""
-    form = form or ("table" if sys.stdout.isatty() else "tsv")
-    if form == "json":
-        click.echo(json.dumps(raw, indent=2))
+    form = chosen(form)
+    if form in ("json", "jsonl"):
+        _print_json(form, raw)
+    elif isinstance(view, Prose) and form == "table":
+        _print_prose(view)
     elif isinstance(view, str):
         click.echo(view)
     elif form == "tsv":
@@ -54,9 +66,32 @@ def show(form: str, raw: Any, view: Table | Facts | str) -> None:
         _print_for_people(view)
 
 
+def chosen(form: str) -> str:
+    """The form meant by -o; "" (no option) is a table on a terminal, else tsv."""
+    return form or ("table" if sys.stdout.isatty() else "tsv")
+
+
+def items_of(raw: Any) -> list[Any]:
+    """What of an answer goes on a line each: the items of a list, or of the only list in an object; else all of it."""
+    if isinstance(raw, list):
+        return raw
+    lists = [value for value in raw.values() if isinstance(value, list)] if isinstance(raw, dict) else []
+    return lists[0] if len(lists) == 1 else [raw]
+
+
 def key_text(hexadecimal: str, open_end: str) -> str:
     """A key that PD writes in hexadecimal digits, in the notation for people; ``open_end`` stands for none."""
     return format_key(bytes.fromhex(hexadecimal)) if hexadecimal else open_end
+
+
+def _print_json(form: str, raw: Any) -> None:
+    import json
+
+    if form == "json":
+        click.echo(json.dumps(raw, indent=2, ensure_ascii=False))
+        return
+    for item in items_of(raw):
+        click.echo(json.dumps(item, ensure_ascii=False))
 
 
 def _print_tsv(view: Table | Facts) -> None:
@@ -65,11 +100,20 @@ def _print_tsv(view: Table | Facts) -> None:
     else:
         rows = [[column.heading.replace(" ", "_") for column in view.columns], *view.rows]
     for row in rows:
-        click.echo("\t".join(_one_line(cell) for cell in row))
+        click.echo(tsv_line(row))
 
 
-def _one_line(cell: str) -> str:
-    return cell.replace("\t", " ").replace("\n", " ")
+def tsv_line(cells: Sequence[str]) -> str:
+    """Cells with tabs between them, on one line."""
+    return "\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in cells)
+
+
+def _print_prose(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def _print_for_people(view: Table | Facts) -> None:
@@ -132,4 +176,6 @@ _STYLES = {
     "Down": "red",
     "Tombstone": "dim",
     "paused": "yellow",
+    "draining": "yellow",
+    "no answer": "red",
 }

@@ -1,0 +1,1 @@
+"""``flaredb kv``: reading and writing data from the command line, with the Python client."""

@@ -1,0 +1,1 @@
+"""``flaredb shell``: commands on data, one after the other, over one connection; for FlareDB and for TiKV."""

@@ -1,0 +1,1 @@
+"""``flaredb doctor``."""
