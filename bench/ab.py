@@ -22,6 +22,8 @@ WORKS = {
     "put1": Work("batch", 1),
     "get256": Work("batch", 256, 100),
     "mixed256": Work("batch", 256, 95),
+    "put12": Work("batch", 12, frame=1),
+    "get12": Work("batch", 12, 100, frame=1),
     "unaryput256": Work("unary", 256),
     "unaryget256": Work("unary", 256, 100),
 }

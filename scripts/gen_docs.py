@@ -186,6 +186,7 @@ EXITS: tuple[Sequence[str], ...] = (
     ("0", "done, or stopped as asked", ""),
     ("1", "failure: the last line of standard error says what", "as the line says"),
     ("2", "wrong usage, or a setting that cannot work", "as the line says; `flaredb config check FILE`"),
+    ("3", "the answer is no: the key has no value, or not the one expected", ""),
     (
         "65",
         "a record on the store's disk cannot be read: the line names it",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import bench.__main__ as door
@@ -14,7 +15,8 @@ from bench.flare_cluster import FlareCluster
 from bench.generator import Compiled, Generator, InPython, NoCompiler, Work, flare_target
 from bench.report import GOALS, write_report
 
-from bench import client, compare
+import flaredb
+from bench import ab, client, compare, front_limit, profile, store_core
 from flaredb.cli.cluster_plan import private_plan
 from flaredb.cli.ports import PortPicker
 
@@ -39,7 +41,7 @@ def etcd() -> str:
 
 
 @pytest.fixture(scope="module")
-def flare(tmp_path_factory: pytest.TempPathFactory) -> FlareCluster:
+def flare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlareCluster]:
     with FlareCluster(tmp_path_factory.mktemp("flaredb"), KEYS) as running:
         yield running
 
@@ -84,6 +86,7 @@ def test_a_dead_server_is_told(generator: Generator, flare: FlareCluster) -> Non
         generator.run(gone, Work("etcd", 1), 0.2, 0)
 
 
+@pytest.mark.timeout(300)
 def test_the_comparison_is_measured_and_told(
     tmp_path: Path, etcd: str, generator: Generator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +144,30 @@ async def test_etcd_is_read_and_written_by_bytes(tmp_path: Path, etcd: str) -> N
         target = compare.Target((cluster.leader_address,), tuple(cluster.pids))
         run = InPython().run(target, Work("etcd", 4, keys=KEYS), 0.2, 0.1)
     assert run.operations > 0
+
+
+def test_what_grpc_costs_alone_is_measured(generator: Generator, capsys: pytest.CaptureFixture[str]) -> None:
+    front_limit.main(["--seconds", "0.2", "--rounds", "1", "--in-flight", "8"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [("grpc.aio", "0"), ("frames", "0")]
+
+
+def test_the_store_cores_alone_take_puts() -> None:
+    assert store_core.microseconds_per_put(0.3, 16) > 0
+
+
+def test_two_versions_are_loaded_in_turns(generator: Generator, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(Path(flaredb.__file__).parents[1])
+    ab.main(["--before", source, "--works", "put256", "--rounds", "1", "--seconds", "0.2", "--warm-up", "0.1"])
+    assert "ERRORS" not in (out := capsys.readouterr().out)
+    assert "put256" in out
+
+
+def test_shares_are_told_of_stacks(tmp_path: Path) -> None:
+    (tmp_path / "stacks").write_text("main (a.py:1);work (a.py:2) 3\nmain (a.py:1) 1\n")
+    inclusive, own, total = profile.shares(tmp_path / "stacks")
+    assert (inclusive["main (a.py:1)"], inclusive["work (a.py:2)"]) == (4, 3)
+    assert (own["main (a.py:1)"], own["work (a.py:2)"], total) == (1, 3, 4)
 
 
 def test_clients_are_compared(

@@ -53,6 +53,8 @@ def test_a_value_from_standard_input(rig: Rig) -> None:
     rig.stdin(b"\x00raw\n")
     rig.done("put", "k", "-")
     assert rig.db.get(b"k") == b"\x00raw\n"
+    rig.done("put", "k", "b'-'")
+    assert rig.db.get(b"k") == b"-"
 
 
 def test_put_if_absent_and_cas(rig: Rig) -> None:

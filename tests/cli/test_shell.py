@@ -92,6 +92,15 @@ def test_stop_on_error(rig: Rig) -> None:
     assert run("shell", "--stop-on-error").code == 2
 
 
+@pytest.mark.parametrize("line", ["put k -", "import -"])
+def test_no_line_swallows_those_after_it(line: str, rig: Rig) -> None:
+    rig.stdin(f"{line}\nput a 1\n".encode())
+    ran = run("shell")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "OK\n", 1)
+    assert "b'-' is a dash" in ran.err
+    assert dict(rig.db.scan()) == {b"a": b"1"}
+
+
 def test_lines_as_arguments(rig: Rig) -> None:
     assert run("shell", "-e", "put a 1", "-e", "get a") == Ran(0, "OK\n1\n", "")
     assert run("shell", "-e", "get nothing").code == 0

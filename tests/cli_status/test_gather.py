@@ -22,6 +22,7 @@ from flaredb.cli.status.facts import Move, Reach, RegionFacts
 from flaredb.cli.status.gather import ended_ages, gather, reaches, region_of, status_addresses, store_of
 from flaredb.cli.store_pages import Page, ask_store, ask_stores, is_own_host
 from tests.rim.order_rig import OrderRig, running_rig
+from tests.rim.pd_rig import running_pd
 
 NOW_S = 1_700_000_000.0
 MOVE = (
@@ -246,10 +247,32 @@ async def test_command_against_pd(rig: OrderRig) -> None:
     assert out.splitlines()[:2] == ["verdict\tdegraded", f"sentence\t{answer['sentence']}"]
 
 
+async def test_a_cluster_before_its_first_store(tmp_path: Path) -> None:
+    async with running_pd(tmp_path) as pd:
+        code, out, err = await asyncio.to_thread(run, "-u", f"127.0.0.1:{pd.port}", "-o", "table")
+    assert (code, err) == (2, "")
+    assert out.startswith("Unavailable: the cluster has no regions yet; it waits for its first stores.\n")
+
+
 def test_pd_that_does_not_answer() -> None:
     code, out, err = run("-u", f"127.0.0.1:{PortPicker().pick()}", "-o", "table")
     assert (code, err) == (2, "")
     assert out.startswith("Unknown: PD does not answer at 127.0.0.1:")
+
+
+def test_watching_in_a_pipe_tells_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("flaredb.cli.waiting.pause", pause)
+    code, out, _ = run("-u", f"127.0.0.1:{PortPicker().pick()}", "--watch")
+    assert (code, len(looks)) == (130, 3)
+    (line,) = out.splitlines()
+    assert line.partition("\t")[2].startswith("Unknown: PD does not answer")
 
 
 def test_wrong_use_is_told_before_anybody_is_asked() -> None:

@@ -111,7 +111,13 @@ SENTENCES: list[tuple[str, ClusterFacts, Level, str]] = [
         "no store has joined",
         cluster((), (), has_regions=False),
         Level.UNAVAILABLE,
-        "Unavailable: no store has joined the cluster yet.",
+        "Unavailable: the cluster has no regions yet; it waits for its first stores.",
+    ),
+    (
+        "every store was removed",
+        cluster(()),
+        Level.UNAVAILABLE,
+        "Unavailable: no store is left in the cluster.",
     ),
     (
         "some stores have joined, more are waited for",

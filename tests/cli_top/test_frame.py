@@ -10,7 +10,7 @@ from rich.console import Console
 from flaredb.cli.status.facts import ClusterFacts, Reach
 from flaredb.cli.status.verdict import judge, unreachable
 from flaredb.cli.top.command import SORT_NAMES
-from flaredb.cli.top.frame import SORTS, frame, frame_json
+from flaredb.cli.top.frame import SORTS, frame, frame_json, store_rows
 from flaredb.cli.top.poller import View
 from flaredb.cli.top.series import Rates
 from tests.cli_status.cluster_facts import MOVE, cluster, region, store
@@ -134,3 +134,11 @@ def test_json_has_rates_beside_the_stores() -> None:
     assert found["stores"][1]["rates"]["p99_ms"] is None
     assert found["stores"][2]["rates"] is None
     assert found["at"] == "1970-01-01T00:00:00Z"
+
+
+def test_rows_for_programs_have_plain_numbers() -> None:
+    table = store_rows(view())
+    first = dict(zip((column.heading for column in table.columns), table.rows[0], strict=True))
+    assert (first["id"], first["serves"], first["reads_per_s"], first["p99_ms"]) == ("1", "True", "1234", "12.3")
+    last = dict(zip((column.heading for column in table.columns), table.rows[2], strict=True))
+    assert last["reads_per_s"] == ""

@@ -20,7 +20,7 @@ from queue import Empty, Queue
 from flaredb.cli.ports import PortPicker
 from flaredb.cli.waiting import wait_until
 
-WAIT_S = 60
+WAIT_S = 90
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 DEMO_PORTS = (2379, 20160, 20161, 20162, 20180, 20181, 20182)
 

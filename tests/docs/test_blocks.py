@@ -28,6 +28,7 @@ def test_every_block_is_of_a_kind_that_is_run(document: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("document", _with("console"), ids=lambda path: path.name)
 def test_consoles(document: Path, tmp_path: Path) -> None:
     shell = Shell(tmp_path)

@@ -447,6 +447,11 @@ class EngineContract:
         assert len(keys(again)) == len(ROWS)
         again.close()
 
+    def test_an_engine_at_rest_owes_little(self, engine):
+        put_all(engine, {b"k": b"v" * 5000})
+        pressure = engine.pressure()
+        assert (pressure.unflushed_memtables, pressure.level0_files, pressure.pending_compaction_bytes) == (0, 0, 0)
+
     def test_stats_have_the_promised_keys(self, engine):
         put_all(engine, {b"k": b"v" * 5000})
         stats = engine.stats()

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fuzz.bytes_target import BytesTarget
 from tests.fuzz.disk_target import DiskTarget
+from tests.fuzz.files_target import FilesTarget
 from tests.fuzz.kv_target import KvTarget
 from tests.fuzz.pd_target import PdTarget
 from tests.fuzz.peer_target import PeerTarget
@@ -20,8 +21,9 @@ TARGETS: dict[str, Any] = {
     "peer": PeerTarget,
     "bytes": BytesTarget,
     "disk": DiskTarget,
+    "files": FilesTarget,
 }
-SHARES = {"kv": 12, "pd": 15, "peer": 22, "bytes": 50, "disk": 1}
+SHARES: dict[str, float] = {"kv": 12, "pd": 15, "peer": 22, "bytes": 50, "disk": 0.9, "files": 0.1}
 """Parts of a long run, so that each target gets a fair part of its time."""
 
 CASES_PER_SEED = 2_000
@@ -31,6 +33,15 @@ CASES_PER_CHECK = 250
 async def play(name: str, seed: int) -> AsyncIterator[None]:
     """CASES_PER_SEED cases against one life of a target, with its own checks in between."""
     target = TARGETS[name](seed)
+    try:
+        async for _ in _play(name, seed, target):
+            yield
+    finally:
+        if hasattr(target, "close"):
+            target.close()
+
+
+async def _play(name: str, seed: int, target: Any) -> AsyncIterator[None]:
     if hasattr(target, "start"):
         await target.start()
     for case in range(1, CASES_PER_SEED + 1):

@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +55,36 @@ def test_load_shows_in_top(cluster: Cluster) -> None:
     code, result = told(cluster, "bench", "put", "--rate", "50", *short, "--cleanup")
     assert (code, result["load"]["loop"], result["unsent"]) == (0, "open", 0)
     assert told(cluster, "bench", "clean") == (0, {"deleted": 0, "prefix": "flaredb-bench/default/"})
+
+
+def test_top_on_a_terminal_draws_sorts_and_ends(cluster: Cluster) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "flaredb", "top", "--interval", "0.3", "--pd", cluster.address]
+    size = {"COLUMNS": "120", "LINES": "30", "TERM": "xterm"}
+    process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | size)
+    os.close(theirs)
+    seen = bytearray()
+
+    def shows(word: bytes) -> bool:
+        if select.select([ours], [], [], 0)[0]:
+            with contextlib.suppress(OSError):
+                seen.extend(os.read(ours, 65_536))
+        return word in seen
+
+    try:
+        assert wait_until(lambda: shows(b"sorts stores (by id)"), DEADLINE_S), seen
+        os.write(ours, b"\x1b[A")
+        os.write(ours, b"s")
+        assert wait_until(lambda: shows(b"sorts stores (by reads)"), DEADLINE_S), seen
+        os.write(ours, b"q")
+        assert wait_until(lambda: shows(b"\x1b[?1049l") or process.poll() is not None, DEADLINE_S), (
+            "the screen is given back"
+        )
+        assert process.wait(DEADLINE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 def test_status_of_a_whole_cluster(cluster: Cluster) -> None:

@@ -89,6 +89,9 @@ def test_defaults_are_tikvs_and_pds() -> None:
     raftstore = store.raftstore
     assert raftstore.raft_log_gc_threshold == StoreConfig().log_gc_threshold == 1_024
     assert raftstore.max_waiting_requests == StoreConfig().requests_max
+    assert raftstore.region_max_waiting_writes_size_bytes == StoreConfig().region_write_bytes_max
+    assert raftstore.region_max_unapplied_entries == StoreConfig().region_entries_max
+    assert raftstore.max_unsynced_size_bytes == StoreConfig().unsynced_bytes_max
     assert (raftstore.read_mode, StoreConfig().lease_reads, StoreConfig().lease_length_ms) == ("lease", True, 7_237)
     assert raftstore.max_waiting_writes_size_bytes == StoreConfig().write_bytes_max
     assert raftstore.raft_log_gc_count_limit == StoreConfig().log_count_max
@@ -229,6 +232,21 @@ REFUSED_RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         "a write that would always wait in vain",
         {"raftstore": {"max-waiting-writes-size": "1MiB"}},
         "raftstore.raft-entry-max-size",
+    ),
+    (
+        "RocksDB's brake before ours",
+        {"storage": {"flow-control": {"memtables-threshold": 8}}},
+        "memtables-threshold = 8 must be less than 8",
+    ),
+    (
+        "no room between soft and hard",
+        {"storage": {"flow-control": {"soft-pending-compaction-bytes-limit": "64GiB"}}},
+        "must be less than storage.flow-control.hard-pending-compaction-bytes-limit",
+    ),
+    (
+        "a write that its region would always refuse",
+        {"raftstore": {"region-max-waiting-writes-size": "1MiB"}},
+        "region-max-waiting-writes-size",
     ),
     ("heartbeats too rare", {"raftstore": {"raft-heartbeat-ticks": 10}}, "must be less than"),
     ("shortest timeout below the election's", {"raftstore": {"raft-min-election-timeout-ticks": 9}}, "not be less"),

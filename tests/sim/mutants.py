@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from flaredb.sim.disk import DiskSpeed
+from flaredb.sim.network import Weather
 from flaredb.sim.options import Faults, SimOptions, Workload, draw
 from flaredb.sim.world import MS
 
@@ -89,6 +90,10 @@ def _on_slow_disks(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimO
     return lambda options: replace(faults(options), disk=DiskSpeed(sync_us_max=20 * MS, slow=0.1, slow_us_max=500 * MS))
 
 
+def _reading_by_lease(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
+    return lambda options: replace(faults(options), store=replace(options.store, lease_reads=True))
+
+
 def _with_snapshots(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
     """Logs are so short that whoever was away needs a snapshot, and snapshots are installed row by row."""
 
@@ -106,10 +111,34 @@ SLOW_FOLLOWERS = _busy(_on_slow_disks(_with_faults(partition_ms=3_000)))
 SPLITS = _busy(
     _on_slow_disks(_with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4
 )
+MOVES = _with_faults(order_ms=100, admin_ms=300, crash_ms=4_000, partition_ms=4_000)
+LONG_DEATHS = _with_faults(order_ms=200, admin_ms=500, crash_ms=5_000, new_store_ms=5_000, restart_ms_max=20_000)
+SPLIT_READS = _busy(
+    _on_slow_disks(_with_faults(split_ms=200, order_ms=150, admin_ms=200, partition_ms=2_000)), reads=0.6, hot_keys=10
+)
+STALE_LEASES = _reading_by_lease(_busy(_with_faults(partition_ms=800, pause_ms=800)))
+TRANSFERS = _reading_by_lease(_busy(_with_faults(order_ms=100, admin_ms=200, partition_ms=600, slow_link_ms=1_000)))
 SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
 INSTALLS = _busy(
     _with_snapshots(_with_faults(crash_ms=700, aimed_crash_ms=700, order_ms=300)), cold_keys=100, hot_share=0.2
 )
+
+
+def _with_leases(faults: Callable[[SimOptions], SimOptions], weather: Weather) -> Callable[[SimOptions], SimOptions]:
+    """Leaders read by lease, and followers stand for election as soon as they may."""
+
+    def shape(options: SimOptions) -> SimOptions:
+        store = replace(options.store, lease_reads=True, tick_ms=100, election_ticks=10, election_ticks_max=12)
+        return replace(faults(options), store=store, weather=weather)
+
+    return shape
+
+
+LATE_ANSWERS = _with_leases(
+    _busy(_with_faults(partition_ms=800, slow_link_ms=400)),
+    Weather(delay_us_min=500, delay_us_max=3_000, stragglers=0.1, straggler_us_max=2_000 * MS),
+)
+STALE_LEASES = _with_leases(STALE_LEADERS, Weather(delay_us_min=500, delay_us_max=3_000))
 
 
 # ------------------------------------------------ what is promised before it is durable
@@ -223,6 +252,19 @@ def _read_before_apply() -> Patches:
         return runnable
 
     return [(reads, "take_runnable", take_runnable)]
+
+
+def _lease_twice_too_long() -> Patches:
+    from flaredb.store import config
+
+    return [(config, "lease_ms_max", lambda election_ticks, tick_ms: 2 * election_ticks * tick_ms)]
+
+
+def _lease_from_the_answer() -> Patches:
+    from flaredb.raft import leader
+
+    true = leader.hear
+    return [(leader, "hear", lambda raft, progress, tick: true(raft, progress, raft.lease_now()))]
 
 
 # ------------------------------------------------ regions
@@ -379,6 +421,118 @@ def _wrong_replica_takes_messages() -> Patches:
     return [(incoming, "_receiver", _receiver)]
 
 
+def _conf_epoch_not_compared() -> Patches:
+    """A change of members is applied to whatever the region's members are by then."""
+    from flaredb.model.commands import ChangeMembers
+    from flaredb.store import applier, checks
+    from flaredb.store.commands import conf_change
+
+    true_apply, true_check = conf_change.apply_change, checks.check_epoch
+
+    def apply_change(peer: Any, entry: Any, batch: Any, request: Any) -> Any:
+        def decode(context: bytes) -> Any:
+            epoch, change = true_decode(context)
+            return replace(epoch, conf_ver=peer.region.epoch.conf_ver), change
+
+        with patch.object(conf_change, "decode_change_peers", decode):
+            return true_apply(peer, entry, batch, request)
+
+    def check_epoch(region: Any, request: Any, regions: Any) -> None:
+        if not isinstance(request.command, ChangeMembers):
+            true_check(region, request, regions)
+
+    true_decode = conf_change.decode_change_peers
+    return [(applier, "apply_change", apply_change), (checks, "check_epoch", check_epoch)]
+
+
+def _conf_change_applied_twice() -> Patches:
+    """Whoever proposed a change of members counts it when it is proposed, and again when it is applied."""
+    from flaredb.store import applier
+    from flaredb.store.bootstrap import write_region
+
+    true = applier.apply_change
+
+    def apply_change(peer: Any, entry: Any, batch: Any, request: Any) -> Any:
+        applied = true(peer, entry, batch, request)
+        if applied is None or request is None:
+            return applied
+        epoch = replace(applied.after.epoch, conf_ver=applied.after.epoch.conf_ver + 1)
+        peer.region = peer.storage.region = replace(applied.after, epoch=epoch)
+        write_region(peer.region, batch)
+        return replace(applied, after=peer.region)
+
+    return [(applier, "apply_change", apply_change)]
+
+
+def _quorum_not_looked_at() -> Patches:
+    from flaredb.store.commands import conf_change
+
+    return [
+        (conf_change, "_check_quorum_lives", lambda peer, after: None),
+        (conf_change, "_check_promotions", lambda peer, after: None),
+    ]
+
+
+# ------------------------------------------------ what was true once
+
+
+def _read_of_a_split_region() -> Patches:
+    """A read that was admitted before a split is answered by the smaller region."""
+    from flaredb.store import store
+
+    return [
+        (store, "check_epoch", lambda region, request, regions: None),
+        (store, "check_keys", lambda region, command: None),
+    ]
+
+
+def _old_route_is_served() -> Patches:
+    """A store that a client's region cache still takes for the leader's answers reads, though it leads no more."""
+    from flaredb.model.commands import BatchGet, Get
+    from flaredb.store import admission, checks, reads
+
+    true_check, true_round = checks.check, reads.start_round
+
+    def check(peer: Any, store_id: Any, request: Any, regions: Any) -> None:
+        if peer.is_leader or not isinstance(request.command, Get | BatchGet):
+            true_check(peer, store_id, request, regions)
+
+    def start_round(peer: Any, now_ms: int) -> bool:
+        if peer.reads.waiting and not peer.is_leader:
+            peer.reads.confirmed.append((peer.applied_index, peer.reads.waiting))
+            peer.reads.waiting = []
+            return False
+        return true_round(peer, now_ms)
+
+    return [(admission, "check", check), (reads, "start_round", start_round)]
+
+
+def _lease_too_long() -> Patches:
+    """Nine times as long as is safe."""
+    from flaredb.store.config import StoreConfig
+
+    true = StoreConfig.lease_length_ms.fget
+    assert true is not None
+    return [(StoreConfig, "lease_length_ms", property(lambda self: 9 * true(self)))]
+
+
+def _lease_kept_after_transfer() -> Patches:
+    """Somebody was asked to campaign at once, and the lease still counts."""
+    from flaredb.raft import reads
+
+    true = reads.in_lease
+
+    def in_lease(raft: Any) -> bool:
+        kept = raft.lead_transferee, raft.lease_void, raft.lease_since
+        raft.lead_transferee, raft.lease_void, raft.lease_since = None, False, 0
+        try:
+            return true(raft)
+        finally:
+            raft.lead_transferee, raft.lease_void, raft.lease_since = kept
+
+    return [(reads, "in_lease", in_lease)]
+
+
 MUTANTS = (
     Mutant("an answer before the sync", _answer_before_sync, 5, "its disk", CRASHES),
     Mutant("a sync that does nothing", _sync_does_nothing, 5, "its disk", CRASHES),
@@ -389,6 +543,8 @@ MUTANTS = (
     Mutant("a follower's read that is not confirmed", _follower_reads_without_leader, 10, "", SLOW_FOLLOWERS),
     Mutant("a read before the leader's own commit", _read_before_own_commit, 40, "", STALE_LEADERS, is_slow=True),
     Mutant("a read before its index is applied", _read_before_apply, 20, "linearizable", SLOW_FOLLOWERS),
+    Mutant("a lease that is twice too long", _lease_twice_too_long, 40, "lease", STALE_LEASES, is_slow=True),
+    Mutant("a lease that counts from the answer", _lease_from_the_answer, 40, "lease", LATE_ANSWERS, is_slow=True),
     Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 40, "", SPLITS, is_slow=True),
     Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
     Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),
@@ -404,4 +560,11 @@ MUTANTS = (
     Mutant("a destroyed replica whose rows stay", _destroyed_range_not_wiped, 10, "", EVERYTHING),
     Mutant("an install that is not resumed", _install_not_resumed, 40, "", INSTALLS, is_slow=True),
     Mutant("messages for a replica that is gone", _wrong_replica_takes_messages, 20, "", EVERYTHING),
+    Mutant("a change of members whose epoch is not compared", _conf_epoch_not_compared, 40, "", MOVES),
+    Mutant("a change of members applied twice", _conf_change_applied_twice, 20, "", MOVES),
+    Mutant("a change of members that leaves no quorum", _quorum_not_looked_at, 40, "without a quorum", LONG_DEATHS),
+    Mutant("a read of a region that was split meanwhile", _read_of_a_split_region, 40, "", SPLIT_READS),
+    Mutant("an old route that is served", _old_route_is_served, 20, "linearizable", STALE_LEADERS),
+    Mutant("a lease that is far too long", _lease_too_long, 40, "linearizable", STALE_LEASES),
+    Mutant("a lease kept after a transfer", _lease_kept_after_transfer, 40, "linearizable", TRANSFERS),
 )

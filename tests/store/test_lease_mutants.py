@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
-from tests.store import test_lease
+from tests.store import test_lease, test_random_moves, test_random_store
 from tests.store.lease_mutants import MUTANTS
 
 CAUGHT_BY: dict[str, Callable[[], None]] = {
@@ -36,3 +37,16 @@ CAUGHT_BY: dict[str, Callable[[], None]] = {
 def test_a_mistake_put_back_is_caught(name: str) -> None:
     with MUTANTS[name](), pytest.raises(Exception):  # noqa: B017 - an assertion, or an invariant that broke
         CAUGHT_BY[name]()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("lease_counted_from_the_answer", test_random_store.run),
+        ("lease_kept_after_a_transfer", test_random_moves.run),
+    ],
+)
+def test_chance_finds_it_too(name: str, run: Callable[[int], Counter[str]]) -> None:
+    with MUTANTS[name](), pytest.raises(AssertionError, match="reads by a lease"):
+        test_random_store.run_seeds(run, range(100))

@@ -136,6 +136,23 @@ class FaultyCluster(Cluster):
             action()
         super().round(advance_ms)
         self.sent.clear()
+        self.check_leases()
+
+    def check_leases(self) -> None:
+        """No lease is valid once another replica leads in a later term."""
+        leaders = [
+            (peer.term, node, peer)
+            for node in self.nodes.values()
+            if self.runs(node)
+            for peer in node.store.peers.values()
+            if peer.is_leader
+        ]
+        newest: dict[int, int] = {}
+        for term, _, peer in leaders:
+            newest[peer.region.id] = max(newest.get(peer.region.id, 0), term)
+        for term, node, peer in leaders:
+            is_newest = term == newest[peer.region.id]
+            assert is_newest or not peer.node.raft.in_lease(), f"store {node.id} reads by a lease of term {term}"
 
     def disturb(self) -> None:
         """Maybe crash or restart a store, cut one off or join it, let one stand still, or change a clock's rate."""

@@ -67,8 +67,8 @@ def cli(context: click.Context) -> None:
     """FlareDB: a replicated key-value store that speaks TiKV's protocol.
 
     `flaredb demo` starts a whole cluster to try; `flaredb pd` and `flaredb server` run one process each; `flaredb kv`
-    and `flaredb shell` read and write data; `flaredb ctl` looks at a cluster and gives it orders; `flaredb sim` tests
-    whole clusters under faults.
+    and `flaredb shell` read and write data; `flaredb status`, `top` and `doctor` say how a cluster is; `flaredb ctl`
+    looks at it closely and gives it orders; `flaredb bench` loads it; `flaredb sim` tests whole clusters under faults.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -51,15 +51,19 @@ def json_row(key: bytes, value: bytes) -> dict[str, str]:
 
 
 class BytesType(click.ParamType):  # type: ignore[type-arg]
-    """A key or a value in any notation; with ``many``, several with commas between."""
+    """A key or a value in any notation; with ``many``, several with commas between.
 
-    def __init__(self, name: str, many: bool = False) -> None:
+    With ``or_stdin`` a lone dash stays text: it stands for standard input.
+    """
+
+    def __init__(self, name: str, many: bool = False, or_stdin: bool = False) -> None:
         self.name = name
         self._many = many
+        self._or_stdin = or_stdin
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         """The bytes."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (value == "-" and self._or_stdin):
             return value
         try:
             return parse_key_list(value) if self._many else parse_key(value)
@@ -70,3 +74,4 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]
 KEY = BytesType("key")
 KEYS = BytesType("key", many=True)
 VALUE = BytesType("value")
+VALUE_OR_STDIN = BytesType("value", or_stdin=True)

@@ -19,6 +19,7 @@ Contract, held by every implementation and checked by `tests/engine/contract.py`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -51,6 +52,20 @@ class EngineClosed(EngineError):
 
 class EngineFailed(EngineError):
     """A write or a sync failed, now or earlier. The process must stop; never retry (contract, 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Work that an engine owes: what has been written, but not yet brought where it belongs."""
+
+    unflushed_memtables: int = 0
+    """Full memtables that wait to become table files; the most of any column family."""
+
+    level0_files: int = 0
+    """Table files not sorted in yet, through which every read must look; the most of any column family."""
+
+    pending_compaction_bytes: int = 0
+    """Bytes still to be rewritten, of all column families."""
 
 
 class WriteBatch(Protocol):
@@ -225,6 +240,10 @@ class Engine(Reader, Protocol):
 
     def stats(self) -> dict[str, int]:
         """Numbers for flow control and status: `STATS_KEYS`."""
+        ...
+
+    def pressure(self) -> Pressure:
+        """How far the engine is behind with its own work; cheap enough to be asked some times a second."""
         ...
 
     def close(self) -> None:

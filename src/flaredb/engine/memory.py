@@ -21,6 +21,7 @@ from flaredb.engine.base import (
     EngineClosed,
     EngineError,
     EngineFailed,
+    Pressure,
     WriteBatch,
 )
 from flaredb.engine.memory_bulk import MemoryLoad, MemoryRangeReader
@@ -247,7 +248,7 @@ class MemoryEngine(_TableReader):
     the sync starts and calls `sync_through` with it when the virtual time has passed.
     """
 
-    __slots__ = ("_failing", "_gone", "_path", "_synced_sequence", "_undo_log")
+    __slots__ = ("_failing", "_gone", "_path", "_synced_sequence", "_undo_log", "owed")
 
     def __init__(self, path: str = "memory") -> None:
         super().__init__({cf: _Table() for cf in ALL_CFS})
@@ -257,6 +258,8 @@ class MemoryEngine(_TableReader):
         self._synced_sequence = 0
         self._failing: Literal["", "next write", "next sync", "failed"] = ""
         self._gone = ""
+        self.owed = Pressure()
+        """What ``pressure`` tells; tests set it."""
 
     @property
     def path(self) -> str:
@@ -323,6 +326,11 @@ class MemoryEngine(_TableReader):
         self._check_usable()
         held = sum(table.size_bytes for table in self._tables.values())
         return {**dict.fromkeys(STATS_KEYS, 0), "memtable_bytes": held}
+
+    def pressure(self) -> Pressure:
+        """What a test has set; this engine owes nothing by itself."""
+        self._check_usable()
+        return self.owed
 
     def close(self) -> None:
         self._gone = self._gone or "the engine is closed"

@@ -37,10 +37,18 @@ from flaredb.engine.base import (
     STATS_KEYS,
     EngineClosed,
     EngineFailed,
+    Pressure,
     WriteBatch,
 )
-from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
+from flaredb.engine.rocks_errors import (
+    check_logs,
+    file_size_bytes,
+    raise_open_error,
+    raise_read_error,
+    wal_files,
+)
 from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
+from flaredb.engine.rocks_mark import SyncMark
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.engine.rocks_range import RocksRangeReader
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
@@ -67,11 +75,15 @@ def open_rocks(path: str | os.PathLike[str], options: RocksOptions | None = None
     try:
         os.makedirs(directory, exist_ok=True)
         clear_loading(directory)
+        check_logs(directory)
+        mark = SyncMark(directory, options.mark_every_s)
+        mark.check_files()
         families = _family_options(options)
         database = rd.Rdict(directory, _database_options(options), families)
+        mark.check_sequence(database.latest_sequence_number())
     except Exception as error:
         raise_open_error(directory, error)
-    return RocksEngine(directory, database, families, options.sst_file_size_bytes)
+    return RocksEngine(directory, database, families, options.sst_file_size_bytes, mark)
 
 
 class RocksBatch:
@@ -320,14 +332,18 @@ class RocksEngine(_Reader):
         "_failure",
         "_family_options",
         "_handles",
+        "_mark",
         "_snapshots",
         "_sync_lock",
         "_table_size_bytes",
     )
 
-    def __init__(self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int) -> None:
+    def __init__(
+        self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int, mark: SyncMark
+    ) -> None:
         super().__init__(path, _ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
         self._database: Any | None = database
+        self._mark = mark
         self._family_options = _ByName(family_options)
         self._table_size_bytes = table_size_bytes
         self._handles = _ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
@@ -402,8 +418,10 @@ class RocksEngine(_Reader):
     def sync(self) -> None:
         with self._sync_lock:
             database = self._check_usable()
+            sequence = database.latest_sequence_number()
             try:
                 database.flush_wal(True)
+                self._mark.note(sequence)
             except Exception as error:
                 self._fail("sync", error)
 
@@ -447,6 +465,15 @@ class RocksEngine(_Reader):
         assert tuple(sizes) == STATS_KEYS
         return sizes
 
+    def pressure(self) -> Pressure:
+        self._check_usable()
+        families = self._sources.values()
+        return Pressure(
+            max(_property(family, "rocksdb.num-immutable-mem-table") for family in families),
+            max(_level0_files(family) for family in families),
+            self._family_sum("rocksdb.estimate-pending-compaction-bytes"),
+        )
+
     def flush(self) -> None:
         """Write all memtables to table files. For tests and tools; the engine flushes by itself."""
         self._check_usable()
@@ -466,9 +493,12 @@ class RocksEngine(_Reader):
             failed_before, self._failure = bool(self._failure), "closed"
             problem = ""
             try:
+                sequence = database.latest_sequence_number()
                 database.close()  # flushes the memtables, so it fails where the disk does
+                self._mark.note(sequence, at_once=True)
             except Exception as error:
                 problem = str(error)
+            self._mark.close()
             del database  # the last reference: lets the directory go even then
             if problem and not failed_before:
                 raise EngineFailed(f"{self.path}: closed, but the last flush failed: {problem}")

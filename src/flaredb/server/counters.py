@@ -110,6 +110,12 @@ class Counters:
 
     reads: dict[str, int] = field(default_factory=dict)
     """Reads that became consistent: by the leader's lease, and by a ReadIndex round."""
+    busy: dict[str, int] = field(default_factory=dict)
+    """Requests the store refused with ServerIsBusy, by what was full."""
+    appends_dropped: int = 0
+    """Entries of other leaders not taken because too much waits for the disk."""
+    admitted_share: float = 1.0
+    """Of the writes, by flow control."""
     region_count: int = 0
     leader_count: int = 0
     capacity_bytes: int = 0

@@ -44,7 +44,7 @@ from flaredb.server.status_port import StatusPort
 from flaredb.server.store_snapshots import StoreSnapshots
 from flaredb.server.syncer import INLINE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
 from flaredb.store.bootstrap import check_store_ident, write_store_ident
-from flaredb.store.config import StoreConfig
+from flaredb.store.config import FlowLimits, StoreConfig
 from flaredb.store.messages import (
     Beat,
     LeadersHandedOver,
@@ -322,6 +322,9 @@ class StoreNode:
         counters.region_count = len(peers)
         counters.messages_refused = self.loop.store.messages_refused
         reads = self.loop.store.read_counts
+        counters.busy = dict(self.loop.store.busy_counts)
+        counters.appends_dropped = self.loop.store.appends_dropped
+        counters.admitted_share = self.loop.store.flow.share
         counters.reads = {"lease": reads.by_lease, "read_index": reads.by_round}
         counters.leader_count = sum(peer.is_leader for peer in peers)
         traffic = self.loop.store.traffic()
@@ -378,7 +381,7 @@ def _open_snapshots(settings: StoreSettings, counters: Counters) -> StoreSnapsho
 
 
 def _store_config(settings: StoreSettings) -> StoreConfig:
-    raft, split = settings.raftstore, settings.coprocessor
+    raft, split, flow = settings.raftstore, settings.coprocessor, settings.storage.flow_control
     return StoreConfig(
         tick_ms=raft.raft_base_tick_interval_ms,
         heartbeat_ticks=raft.raft_heartbeat_ticks,
@@ -399,6 +402,16 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         snapshots_sending_max=settings.server.concurrent_send_snap_limit,
         requests_max=raft.max_waiting_requests,
         write_bytes_max=raft.max_waiting_writes_size_bytes,
+        region_write_bytes_max=raft.region_max_waiting_writes_size_bytes,
+        region_entries_max=raft.region_max_unapplied_entries,
+        unsynced_bytes_max=raft.max_unsynced_size_bytes,
+        inflight_bytes_max=max(StoreConfig().inflight_bytes_max, raft.raft_max_size_per_msg_bytes),
+        flow=FlowLimits(
+            flow.memtables_threshold,
+            flow.l0_files_threshold,
+            flow.soft_pending_compaction_bytes_limit_bytes,
+            flow.hard_pending_compaction_bytes_limit_bytes,
+        ),
         region_heartbeat_ms=raft.pd_heartbeat_tick_interval_ms,
         peer_down_ms=raft.max_peer_down_duration_ms,
         region_split_size_bytes=split.region_split_size_bytes,

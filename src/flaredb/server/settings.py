@@ -16,6 +16,7 @@ from flaredb.model.errors import ConfigError
 from flaredb.model.limits import ENTRY_SIZE_BYTES_MAX, KEY_SIZE_BYTES_MAX, KIB, MIB
 from flaredb.server import toml_file, toml_text
 from flaredb.server.addresses import ANY_HOST, from_url, shifted, split_address
+from flaredb.server.flow_settings import FlowControlSettings
 from flaredb.server.profiles import profile_tables
 from flaredb.server.toml_file import AnySection, Section
 
@@ -93,6 +94,8 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 class StorageSettings(Section, frozen=True, kw_only=True):
     """[storage]"""
+
+    flow_control: FlowControlSettings = FlowControlSettings()
 
     data_dir: Text = "flaredb-store"
     """Where the store keeps everything. One store each: a second process on it is refused."""
@@ -184,6 +187,16 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     max_waiting_writes_size_bytes: Positive = 256 * MIB
     """Bytes of writes that wait in this store; more are answered ServerIsBusy. No setting of TiKV's."""
 
+    max_unsynced_size_bytes: Positive = 64 * MIB
+    """Bytes written and not yet on disk; beyond it writes are answered ServerIsBusy and other leaders' entries are not
+    taken. No setting of TiKV's."""
+
+    region_max_waiting_writes_size_bytes: Positive = 32 * MIB
+    """Bytes of one region's writes that wait to be applied; more are answered ServerIsBusy. No setting of TiKV's."""
+
+    region_max_unapplied_entries: Positive = 4_096
+    """Entries of one region's log that wait to be applied by its leader; likewise. No setting of TiKV's."""
+
     @property
     def election_timeout_ticks_min(self) -> int:
         """Shortest randomised election timeout in ticks, inclusive."""
@@ -235,6 +248,11 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
                 f"raftstore.max-waiting-writes-size = {self.max_waiting_writes_size_bytes} bytes must not be less than "
                 f"raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes: a write of that size would "
                 "always be refused"
+            )
+        if self.region_max_waiting_writes_size_bytes < self.raft_entry_max_size_bytes:
+            yield (
+                f"raftstore.region-max-waiting-writes-size = {self.region_max_waiting_writes_size_bytes} bytes must "
+                f"not be less than raftstore.raft-entry-max-size = {self.raft_entry_max_size_bytes} bytes"
             )
 
 
@@ -340,7 +358,11 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         )
         if not self.pd_addresses:
             raise ConfigError("pd.endpoints is empty: name at least one PD, such as 127.0.0.1:2379")
-        for problem in (*self.raftstore.problems(), *self.coprocessor.problems()):
+        for problem in (
+            *self.storage.flow_control.problems(),
+            *self.raftstore.problems(),
+            *self.coprocessor.problems(),
+        ):
             raise ConfigError(problem)
 
     def to_dict(self) -> dict[str, Any]:

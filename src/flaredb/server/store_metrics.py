@@ -49,6 +49,9 @@ def _raft(counters: Counters) -> list[Metric]:
             "Replicas on this store, and how many of them lead",
             {"region": counters.region_count, "leader": counters.leader_count},
         ),
+        counter("flaredb_busy_total", "Requests refused with ServerIsBusy", counters.busy, label="full"),
+        plain("flaredb_admitted_share", "gauge", "Share of writes let in", counters.admitted_share),
+        plain("flaredb_appends_dropped_total", "counter", "Entries not taken", counters.appends_dropped),
         counter("flaredb_reads_total", "Reads by what proved their leader", counters.reads, label="by"),
         plain_histogram(
             "tikv_raftstore_append_log_duration_seconds", "Making log entries durable", counters.append_log

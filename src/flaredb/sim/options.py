@@ -237,6 +237,8 @@ def _store(rng: Random, seed: int) -> StoreConfig:
         snapshot_retry_ms=rng.choice((10, 200, 1_000)),
         fill_slice_bytes=rng.choice((1, 200, 1 << 20)),
         lease_reads=seed % 4 > 0,
+        region_entries_max=(4_096, 4_096, 20)[seed // 2 % 3],
+        unsynced_bytes_max=(64 << 20, 64 << 20, 3_000)[seed // 3 % 3],
         bulk_load_bytes_min=(0, 300, 1 << 20)[seed % 3],
         log_cache_bytes_max=rng.choice((200, 8 << 20)),
         region_heartbeat_ms=rng.choice((500, 3_000)),

@@ -33,25 +33,53 @@ def take_request(store: StoreState, request: Request) -> None:
     if store.is_closing:
         store.reply(request, StoreClosing())
         return
-    config = store.config
-    size_bytes = request.command.size_bytes if isinstance(request.command, Write) else 0
-    if store.waiting_requests >= config.requests_max:
-        reason = (
+    size_bytes = 0
+    if store.waiting_requests >= store.config.requests_max:
+        _refuse_busy(
+            store,
+            request,
+            "requests",
             f"{store.waiting_requests} requests wait in store {store.store_id}, which is all that "
-            "raftstore.max-waiting-requests allows"
+            "raftstore.max-waiting-requests allows",
         )
-        store.reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
         return
-    if size_bytes and store.waiting_write_bytes + size_bytes > config.write_bytes_max:
+    if isinstance(request.command, Write):
+        size_bytes = request.command.size_bytes
+        if not _has_room_for_write(store, request, size_bytes):
+            return
+    store.waiting_requests += 1
+    store.waiting_write_bytes += size_bytes
+    admit(store, request)
+
+
+def _has_room_for_write(store: StoreState, request: Request, size_bytes: int) -> bool:
+    """False if the write was refused."""
+    config = store.config
+    if store.waiting_write_bytes + size_bytes > config.write_bytes_max:
         reason = (
             f"{store.waiting_write_bytes} bytes of writes wait in store {store.store_id}; with {size_bytes} more they "
             f"exceed raftstore.max-waiting-writes-size = {config.write_bytes_max}"
         )
-        store.reply(request, ServerIsBusy(reason, BUSY_BACKOFF_MS))
-        return
-    store.waiting_requests += 1
-    store.waiting_write_bytes += size_bytes
-    admit(store, request)
+        _refuse_busy(store, request, "writes", reason)
+    elif store.unsynced_bytes > config.unsynced_bytes_max:
+        reason = (
+            f"{store.unsynced_bytes} bytes wait for the disk of store {store.store_id}, which is more than "
+            f"raftstore.max-unsynced-size = {config.unsynced_bytes_max}"
+        )
+        _refuse_busy(store, request, "disk", reason)
+    elif store.flow.refuses(store.now_ms):
+        reason = f"the engine of store {store.store_id} is behind: {store.flow.reason} (storage.flow-control)"
+        _refuse_busy(store, request, "engine", reason, store.flow.backoff_ms)
+    else:
+        return True
+    return False
+
+
+def _refuse_busy(
+    store: StoreState, request: Request, what: str, reason: str, backoff_ms: int = BUSY_BACKOFF_MS
+) -> None:
+    store.busy_counts[what] = store.busy_counts.get(what, 0) + 1
+    store.reply(request, ServerIsBusy(reason, backoff_ms))
 
 
 def admit(store: StoreState, request: Request) -> None:
@@ -67,6 +95,8 @@ def admit(store: StoreState, request: Request) -> None:
     except LeaderUnknown as error:
         hold(store, peer.parked, request, error)
     except RegionError as error:
+        if isinstance(error, ServerIsBusy):
+            store.busy_counts["region"] = store.busy_counts.get("region", 0) + 1
         store.answer(request, error)
     store.touched.add(request.region_id)
 

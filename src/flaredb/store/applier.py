@@ -45,28 +45,25 @@ Outcome = SplitApplied | ChangeApplied | InstallBegun
 class PendingWrites:
     """What the batch of this step will change, for compare-and-swap, which must see it before it is written."""
 
-    __slots__ = ("_engine", "_keys", "_ranges")
+    __slots__ = ("_engine", "_ranges", "keys")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys: dict[tuple[int, bytes], bytes | None] = {}
+        self.keys: dict[tuple[int, bytes], bytes | None] = {}
+        """Column family and key to the value put; None: deleted."""
         self._ranges: list[tuple[int, bytes, bytes | None]] = []
-
-    def set(self, cf: int, key: bytes, value: bytes | None) -> None:
-        """Note a put, or a delete by None."""
-        self._keys[(cf, key)] = value
 
     def delete_range(self, cf: int, start: bytes, end: bytes | None) -> None:
         """Note the deletion of [start, end)."""
-        for at, key in list(self._keys):
+        for at, key in list(self.keys):
             if at == cf and start <= key and (end is None or key < end):
-                self._keys[(at, key)] = None
+                self.keys[(at, key)] = None
         self._ranges.append((cf, start, end))
 
     def get(self, cf: int, key: bytes) -> bytes | None:
         """The value as it will be after the batch so far."""
-        if (cf, key) in self._keys:
-            return self._keys[(cf, key)]
+        if (cf, key) in self.keys:
+            return self.keys[(cf, key)]
         for at, start, end in self._ranges:
             if at == cf and start <= key and (end is None or key < end):
                 return None
@@ -112,7 +109,7 @@ class Applier:
     def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
         """The proposal that became this entry; others made for its index lost it to this one and are answered."""
         found = None
-        for proposal in peer.proposals.pop(entry.index, ()):
+        for proposal in peer.pop_proposals(entry.index):
             if proposal.term == entry.term:
                 found = proposal
                 continue
@@ -142,7 +139,7 @@ class Applier:
         if version != peer.region.epoch.version:
             self._refuse(peer, proposal)
             return
-        outcomes = [self._apply_operation(peer, operation) for operation in operations]
+        outcomes = self._apply_operations(peer, operations)
         if proposal is None:
             return
         at = 0
@@ -176,11 +173,42 @@ class Applier:
         if proposal is not None:
             self.refused += [(peer, request) for request in proposal.requests]
 
-    def _apply_operation(self, peer: Peer, operation: Operation) -> CasResult | None:
+    def _apply_operations(self, peer: Peer, operations: list[Operation]) -> list[CasResult | None]:
+        """Stage them in order; what each is answered.
+
+        Puts are nearly all, so they are staged and counted here, without calls and attributes for each.
+        """
+        put, noted = self._batch.put, self._pending.keys
+        outcomes: list[CasResult | None] = [None] * len(operations)
+        puts = size_bytes = 0
+        unsampled, unsampled_bytes = peer.unsampled, peer.unsampled_bytes
+        for at, operation in enumerate(operations):
+            if operation[0] != PUT:
+                peer.unsampled, peer.unsampled_bytes = unsampled, unsampled_bytes
+                outcomes[at] = self._apply_other(peer, operation)
+                unsampled, unsampled_bytes = peer.unsampled, peer.unsampled_bytes
+                continue
+            _, cf, key, value = operation
+            taken_bytes = len(key) + len(value)
+            unsampled += 1
+            unsampled_bytes += taken_bytes
+            if unsampled >= SAMPLE_OPERATIONS or unsampled_bytes >= SAMPLE_BYTES:
+                _count_puts(peer, puts, size_bytes)
+                puts = size_bytes = 0
+                peer.unsampled = unsampled
+                self._sample(peer, cf, key)
+                unsampled = unsampled_bytes = 0
+            put(DATA_CFS[cf], key, value)
+            noted[cf, key] = value
+            puts += 1
+            size_bytes += taken_bytes
+        peer.unsampled, peer.unsampled_bytes = unsampled, unsampled_bytes
+        _count_puts(peer, puts, size_bytes)
+        return outcomes
+
+    def _apply_other(self, peer: Peer, operation: Operation) -> CasResult | None:
         code, cf, key = operation[0], operation[1], operation[2]
-        if code == PUT:
-            self._put(peer, cf, key, operation[3])
-        elif code == DELETE:
+        if code == DELETE:
             self._delete(peer, cf, key)
         elif code == DELETE_RANGE:
             self._delete_range(peer, cf, key, operation[3])
@@ -189,32 +217,19 @@ class Applier:
             return self._compare_and_swap(peer, cf, key, operation[3], operation[4])
         return None
 
-    def _put(self, peer: Peer, cf: int, key: bytes, value: bytes) -> None:
-        size = len(key) + len(value)
-        self._sample(peer, cf, key, size)
-        self._batch.put(DATA_CFS[cf], key, value)
-        self._pending.set(cf, key, value)
-        traffic = peer.traffic
-        traffic.keys_written += 1
-        traffic.bytes_written += size
-        peer.approximate_size_bytes += size
-        peer.grown_bytes += size
-        peer.approximate_keys += 1
-
     def _delete(self, peer: Peer, cf: int, key: bytes) -> None:
-        self._sample(peer, cf, key, len(key))
+        peer.unsampled += 1
+        peer.unsampled_bytes += len(key)
+        if peer.unsampled >= SAMPLE_OPERATIONS or peer.unsampled_bytes >= SAMPLE_BYTES:
+            self._sample(peer, cf, key)
         self._batch.delete(DATA_CFS[cf], key)
-        self._pending.set(cf, key, None)
+        self._pending.keys[cf, key] = None
 
-    def _sample(self, peer: Peer, cf: int, key: bytes, size_bytes: int) -> None:
+    def _sample(self, peer: Peer, cf: int, key: bytes) -> None:
         """Look now and then what a put or delete takes away; it stands for those since the last look.
 
         Counts only: what is applied does not depend on it.
         """
-        peer.unsampled += 1
-        peer.unsampled_bytes += size_bytes
-        if peer.unsampled < SAMPLE_OPERATIONS and peer.unsampled_bytes < SAMPLE_BYTES:
-            return
         value = self._pending.get(cf, key)
         if value is not None:
             taken_bytes = (len(key) + len(value)) * peer.unsampled
@@ -235,7 +250,16 @@ class Applier:
         if current != expected:
             return CasResult(False, current)
         if value is not None:
-            self._put(peer, cf, key, value)
+            self._apply_operations(peer, [(PUT, cf, key, value)])
         elif current is not None:
             self._delete(peer, cf, key)
         return CasResult(True, current)
+
+
+def _count_puts(peer: Peer, puts: int, size_bytes: int) -> None:
+    """Keys and values together; that some replace others is what samples are for."""
+    peer.traffic.keys_written += puts
+    peer.traffic.bytes_written += size_bytes
+    peer.approximate_size_bytes += size_bytes
+    peer.grown_bytes += size_bytes
+    peer.approximate_keys += puts

@@ -12,6 +12,27 @@ BUSY_BACKOFF_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """What the engine may owe before writes are refused (flow.py): [storage.flow-control], as in TiKV.
+
+    A figure holds writes off from its threshold on, and all of them from twice the threshold on, which must be below
+    the engine's own brakes (engine/rocks_options.py).
+    """
+
+    memtables: int = 5
+    """memtables-threshold"""
+
+    level0_files: int = 20
+    """l0-files-threshold"""
+
+    pending_bytes_soft: int = 16 * 1024 * MIB
+    """soft-pending-compaction-bytes-limit; TiKV: 192GiB, for larger disks."""
+
+    pending_bytes_hard: int = 64 * 1024 * MIB
+    """hard-pending-compaction-bytes-limit: from here on nothing is let in; TiKV: 1TiB."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """Defaults are TiKV's where the meaning is the same."""
 
@@ -62,6 +83,27 @@ class StoreConfig:
 
     write_bytes_max: int = 256 * MIB
     """raftstore.max-waiting-writes-size: bytes of writes waiting in this store; beyond it ServerIsBusy."""
+
+    region_write_bytes_max: int = 32 * MIB
+    """raftstore.region-max-waiting-writes-size: bytes of writes of one region that are not applied; beyond it
+    ServerIsBusy."""
+
+    region_entries_max: int = 4096
+    """raftstore.region-max-unapplied-entries: entries of one region's log that are not applied here; beyond it its
+    leader answers writes with ServerIsBusy."""
+
+    unsynced_bytes_max: int = 64 * MIB
+    """raftstore.max-unsynced-size: bytes written and not yet synced; beyond it writes are answered ServerIsBusy, and
+    entries of other leaders are dropped, to be sent again."""
+
+    inflight_bytes_max: int = 32 * MIB
+    """Entries on their way to one follower of one region, or unanswered by it."""
+
+    log_caches_bytes_max: int = 128 * MIB
+    """Log entries of all regions kept in memory."""
+
+    flow: FlowLimits = FlowLimits()
+    """When the engine is too far behind to take more writes."""
 
     scan_slice_rows: int = 1024
     """Rows of a long scan read per step."""
@@ -163,6 +205,27 @@ class StoreConfig:
                 0 < self.region_split_keys <= self.region_max_keys,
                 f"coprocessor.region-split-keys ({self.region_split_keys}) must be positive and must not exceed "
                 f"coprocessor.region-max-keys ({self.region_max_keys})",
+            ),
+            (
+                self.inflight_bytes_max >= self.message_size_bytes_max,
+                f"raftstore.raft-max-size-per-msg ({self.message_size_bytes_max}) must not exceed "
+                f"{self.inflight_bytes_max} bytes",
+            ),
+            (
+                self.region_write_bytes_max >= self.entry_size_bytes_max,
+                f"raftstore.region-max-waiting-writes-size ({self.region_write_bytes_max}) must not be below "
+                f"raftstore.raft-entry-max-size ({self.entry_size_bytes_max})",
+            ),
+            (self.region_entries_max > 0, "raftstore.region-max-unapplied-entries must be positive"),
+            (self.unsynced_bytes_max > 0, "raftstore.max-unsynced-size must be positive"),
+            (
+                self.flow.memtables > 0 and self.flow.level0_files > 0,
+                "storage.flow-control: thresholds must be positive",
+            ),
+            (
+                0 < self.flow.pending_bytes_soft < self.flow.pending_bytes_hard,
+                "storage.flow-control.soft-pending-compaction-bytes-limit must be below "
+                "storage.flow-control.hard-pending-compaction-bytes-limit",
             ),
             (self.batch_split_limit > 0, "coprocessor.batch-split-limit must be positive"),
             (self.scan_slice_rows > 0, "scan_slice_rows must be positive"),

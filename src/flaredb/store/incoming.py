@@ -12,7 +12,7 @@ from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.contacts import NO_REGION
 from flaredb.store.hibernation import agree, answer_to, is_of_this_sleep, on_agreed, wake
-from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
+from flaredb.store.lifecycle import destroy, empty_region, empty_replica, last_commit, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
 from flaredb.store.sanity import contradiction, malformed, malformed_snapshot
@@ -24,6 +24,10 @@ CONTRADICTION = "raft message contradicts what is stored here"
 """A Note's event; the simulator, where nobody lies, takes it for a violation."""
 
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
+_REFUSALS = {
+    MessageType.MsgRequestVote: MessageType.MsgRequestVoteResponse,
+    MessageType.MsgRequestPreVote: MessageType.MsgRequestPreVoteResponse,
+}
 
 
 def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
@@ -107,6 +111,10 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     if reason is not None:
         _contradict(store, envelope, reason)
         return
+    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(envelope.message):
+        # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
+        store.appends_dropped += 1
+        return
     wake(store, peer, envelope.from_peer)
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
@@ -116,6 +124,10 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
     except RaftError as error:
         _refuse(store, envelope, str(error))
     collect(store, peer)
+
+
+def _brings_entries(message: Message) -> bool:
+    return message.msg_type is MessageType.MsgAppend and bool(message.entries)
 
 
 def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
@@ -140,8 +152,11 @@ def _birth(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
     grave = read_tombstone(store.engine, envelope.region_id)
     if grave is not None and envelope.to_peer <= grave[0]:
         peer_id, region = grave
-        if region.peers and envelope.conf_ver < region.epoch.conf_ver and region.peer(envelope.from_peer) is None:
-            _tell_removed(store, envelope, peer_id, region)
+        if region.peers and envelope.conf_ver < region.epoch.conf_ver:
+            if region.peer(envelope.from_peer) is None:
+                _tell_removed(store, envelope, peer_id, region)
+            else:
+                _tell_committed(store, envelope, region)
         return None
     span = envelope.sender_range
     if span is None or not store.is_started or store.region_map.overlapping(*span):
@@ -173,6 +188,30 @@ def _tell_removed(store: StoreState, envelope: RaftEnvelope, own_id: PeerId, reg
         is_tombstone=True,
     )
     store.outbox.put(notice)
+
+
+def _tell_committed(store: StoreState, envelope: RaftEnvelope, region: Region) -> None:
+    """A member asks for a vote because it does not know that the removal of the replica that was here is committed, as
+    when it lost power before that was on its disk. If it needs the vote, nobody else can ever tell it: so it is refused
+    as the replica would, with the last entry known to be committed.
+    """
+    request = envelope.message
+    answer = _REFUSALS.get(request.msg_type)
+    index, term = last_commit(store.engine, envelope.region_id)
+    if answer is None or not index:
+        return
+    own_term = request.term - 1 if request.msg_type is MessageType.MsgRequestPreVote else request.term
+    refusal = RaftEnvelope(
+        region.id,
+        envelope.to_peer,
+        store.store_id,
+        envelope.from_peer,
+        envelope.from_store,
+        region.epoch.conf_ver,
+        region.epoch.version,
+        Message(answer, envelope.from_peer, envelope.to_peer, own_term, log_term=term, commit=index, reject=True),
+    )
+    store.outbox.put(refusal)
 
 
 def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:

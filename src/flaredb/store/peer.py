@@ -38,6 +38,9 @@ class Proposal:
     requests: list[Request]
     """Their operations follow each other in ``operations``."""
 
+    size_bytes: int = 0
+    """Of the writes among them."""
+
 
 @dataclass(slots=True)
 class SplitUnderWay:
@@ -123,6 +126,7 @@ class Peer:
         "approximate_keys",
         "approximate_size_bytes",
         "asked_pd_ms",
+        "collected_bytes",
         "eager",
         "fill",
         "grown_bytes",
@@ -144,6 +148,7 @@ class Peer:
         "parked",
         "parts",
         "proposals",
+        "proposed_bytes",
         "reads",
         "region",
         "reported_pending",
@@ -198,6 +203,10 @@ class Peer:
         """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
         """True on the peer that should lead a region that was just created: it campaigns without waiting."""
+        self.collected_bytes = 0
+        """Of ``writes``."""
+        self.proposed_bytes = 0
+        """Of the writes in ``proposals``, answered or not: their entries take memory until they are applied."""
         self.next_report_ms = 0
         self.approximate_size_bytes = 0
         self.approximate_keys = 0
@@ -307,13 +316,20 @@ class Peer:
         requests = self.writes + self.parked + self.reads.take_all()
         if self.split is not None and not self.split.is_proposed:
             requests.append(self.split.request)
-        self.writes, self.parked, self.split = [], [], None
+        self.writes, self.parked, self.split, self.collected_bytes = [], [], None, 0
         return requests
 
     def take_proposed(self, up_to_index: int | None = None) -> list[Request]:
         """The requests of proposals, all or up to an index, whose entries will not be applied here one by one."""
         indexes = [index for index in self.proposals if up_to_index is None or index <= up_to_index]
-        return [request for index in indexes for proposal in self.proposals.pop(index) for request in proposal.requests]
+        return [request for index in indexes for proposal in self.pop_proposals(index) for request in proposal.requests]
+
+    def pop_proposals(self, index: int) -> list[Proposal]:
+        """Those for one index, whose fate is decided."""
+        popped = self.proposals.pop(index, [])
+        for proposal in popped:
+            self.proposed_bytes -= proposal.size_bytes
+        return popped
 
     def status(self) -> dict[str, Any]:
         """What the status server shows of this peer (plain values; keys as text)."""
@@ -382,6 +398,7 @@ def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start
         applied=applied,
         max_size_per_msg=config.message_size_bytes_max,
         max_inflight_msgs=config.inflight_messages_max,
+        max_inflight_bytes=config.inflight_bytes_max,
         max_committed_size_per_ready=config.apply_size_bytes_max,
         check_quorum=True,
         read_only_option=ReadOnlyOption.LeaseBased if lease_ms else ReadOnlyOption.Safe,

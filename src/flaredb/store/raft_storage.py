@@ -121,10 +121,14 @@ class RaftStorage:
 
         The older half goes in one go, if there is more than the cache may hold; at least the youngest entry stays.
         """
-        if self._cache_bytes <= self._cache_bytes_max:
+        self.trim_cache(self._cache_bytes_max)
+
+    def trim_cache(self, bytes_max: int) -> None:
+        """Forget the older half if the cache holds more than that. Pre: the engine has everything appended."""
+        if self._cache_bytes <= bytes_max:
             return
         cache, size, count = self._cache, self._cache_bytes, 0
-        while size > self._cache_bytes_max // 2 and count < len(cache) - 1:
+        while size > bytes_max // 2 and count < len(cache) - 1:
             size -= entry_size_bytes(cache[count])
             count += 1
         del cache[:count]

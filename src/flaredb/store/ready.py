@@ -124,8 +124,13 @@ class ReadyStep:
             peer.node.on_persist_ready(ready.number)
             self._outbox.add(peer, ready.persisted_messages)
             return
-        sequence = self.sequence if ready.must_sync else peer.unsynced[-1].sequence
-        peer.unsynced.append(Unsynced(sequence, ready.number, peer.applied_index, ready.persisted_messages))
+        if ready.must_sync:
+            peer.unsynced.append(Unsynced(self.sequence, ready.number, peer.applied_index, ready.persisted_messages))
+            return
+        # It leaves with the last that waits; while a sync takes for ever, heartbeats make no further ones.
+        last = peer.unsynced[-1]
+        last.ready_number, last.applied_index = ready.number, peer.applied_index
+        last.messages += ready.persisted_messages
 
     def on_synced(self, peer: Peer, sequence: int) -> None:
         """Everything up to ``sequence`` is durable: the promises of those Readys may leave."""

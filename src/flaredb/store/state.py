@@ -19,6 +19,7 @@ from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
 from flaredb.store.contacts import Contacts
 from flaredb.store.early_messages import EarlyMessages
+from flaredb.store.flow import FlowControl
 from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
@@ -79,6 +80,13 @@ class StoreState:
         """Regions whose snapshots Raft has taken in this step; from the next step on the region map has them."""
         self.messages_refused = 0
         """Messages of other stores that no working store sends, or that contradict what is known here."""
+        self.flow = FlowControl(config.flow, engine, now_ms)
+        self.unsynced_bytes = 0
+        """Written to the engine and not yet known to be durable."""
+        self.busy_counts: dict[str, int] = {}
+        """Requests refused with ServerIsBusy, by what was full."""
+        self.appends_dropped = 0
+        """Entries of other leaders that were not taken because too much waits for the disk."""
         self.told_traffic = Traffic()
         """What PD was told that regions led here moved, since the start."""
         self.waiting_requests = 0
@@ -105,11 +113,14 @@ class StoreState:
 
     @property
     def is_busy(self) -> bool:
-        """True when more than three quarters of the requests or written bytes that may wait here do."""
+        """True when more than three quarters of the requests or written bytes that may wait here do, or when writes
+        are refused because the engine or its disk is behind."""
         config = self.config
         return (
             self.waiting_requests * 4 > config.requests_max * 3
             or self.waiting_write_bytes * 4 > config.write_bytes_max * 3
+            or self.unsynced_bytes > config.unsynced_bytes_max
+            or self.flow.share < 1.0
         )
 
     def emit(self, effect: Effect) -> None:

@@ -7,6 +7,7 @@ the one batch, reads that became consistent, answers.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
@@ -108,6 +109,8 @@ class Store(StoreState):
         self._lost_ms = 0
         """How much further the store's time is than the clock given, which went back by that."""
         self._sequence = 0
+        self._unsynced: deque[tuple[int, int]] = deque()
+        """(sequence, bytes) of what waits for its sync; ``unsynced_bytes`` is their sum."""
         self._handled: list[RegionId] = []
         self._discards: list[tuple[int, str]] = []
         """Snapshot files that go once the sync of that sequence number is done."""
@@ -354,6 +357,7 @@ class Store(StoreState):
             for peer in self._led_awake():
                 if propose_compact_log(self.config, peer):
                     self.touched.add(peer.region.id)
+            self._trim_log_caches()
         if self.now_ms >= self._next_split_check_ms:
             self._next_split_check_ms = self.now_ms + self.config.split_region_check_tick_interval_ms
             for peer in self.awake.values():
@@ -370,6 +374,13 @@ class Store(StoreState):
             for beat in self.contacts.beats(self.store_id):
                 self.outbox.put(beat)
         report_rarely(self)
+
+    def _trim_log_caches(self) -> None:
+        """Each region may keep as much of its log as it likes while all together stay within their bound."""
+        storages = [peer.storage for peer in self.awake.values()]
+        if sum([storage.cached_bytes for storage in storages]) > self.config.log_caches_bytes_max:
+            for storage in storages:
+                storage.trim_cache(self.config.log_caches_bytes_max // len(storages))
 
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve.
@@ -465,6 +476,7 @@ class Store(StoreState):
                 self.touched.add(region_id)
             if peer.unsynced:
                 self.awaiting_sync.add(region_id)
+        size_bytes = batch.size_bytes
         step.write(self.peers[region_id] for region_id in self._handled)
         self.reserved.clear()
         for outcome in step.applier.outcomes:
@@ -476,6 +488,8 @@ class Store(StoreState):
         if step.must_sync or self.must_sync:
             self.must_sync = False
             self._sequence = step.sequence
+            self._unsynced.append((step.sequence, size_bytes))
+            self.unsynced_bytes += size_bytes
             self._discards += [(step.sequence, name) for name in self.fills.finished]
             self.fills.finished.clear()
             self.emit(Sync(step.sequence))
@@ -487,6 +501,8 @@ class Store(StoreState):
             step.on_synced(self.peers[region_id], self._synced)
             touched.add(region_id)
         self.awaiting_sync.clear()
+        while self._unsynced and self._unsynced[0][0] <= self._synced:
+            self.unsynced_bytes -= self._unsynced.popleft()[1]
         while self._discards and self._discards[0][0] <= self._synced:
             self.files.discard(self._discards.pop(0)[1])
         self._synced = None

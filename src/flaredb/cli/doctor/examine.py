@@ -16,7 +16,7 @@ from flaredb.cli.doctor.findings import Finding, ok, problem, warning
 from flaredb.cli.doctor.judge_addresses import Advertised, Dialled, Port
 from flaredb.cli.doctor.subject import Subject, load_subject
 from flaredb.cli.grammar import DEFAULT_PD
-from flaredb.cli.status.gather import store_of
+from flaredb.cli.status.gather import list_stores, store_of
 from flaredb.cli.status.words import count
 from flaredb.cli.store_pages import ask_store, is_loopback, is_own_host
 from flaredb.model.errors import ConfigError, FlareDBError
@@ -45,7 +45,7 @@ def examine(config: Path | None, data_dir: Path | None, urls: str) -> Iterator[F
     stores: list[dict[str, Any]] = []
     answers = False
     try:
-        stores = pd.get("/stores").get("stores") or []
+        stores = list_stores(pd)
         answers = True
         yield ok("pd", f"PD answers at {where}")
     except (PdUnreachable, PdRefused) as error:

@@ -150,3 +150,9 @@ def check_range(prefix: bytes | None, start: bytes | None, end: bytes | None) ->
         raise click.UsageError("write --prefix, or --start and --end, not both")
     if start and end and start > end:
         raise click.UsageError("--start is above --end: nothing lies between them; exchange them")
+
+
+def check_may_read_stdin(session: Session) -> None:
+    """Errors: UsageError in a shell, whose own lines would be read."""
+    if session.caller is not None:
+        raise click.UsageError("a shell reads its lines from standard input: \"-\" cannot be it here; b'-' is a dash")

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import click
 
 from flaredb.cli.exits import EXIT_FAILURE
-from flaredb.cli.kv.calls import Call, data_command
+from flaredb.cli.kv.calls import Call, check_may_read_stdin, data_command
 from flaredb.cli.kv.formats import FORMATS, LINE_BYTES_MAX, BadLine, Entry, format_of, read_entries
 from flaredb.cli.kv.progress import Progress
 from flaredb.model.errors import FlareDBError
@@ -43,6 +43,8 @@ async def import_(call: Call, name: str, form: str | None, skip: int, plain: boo
     begin with a line of headings. Writing the same file again does no harm. After an error the line is told up to which
     everything was written; go on from there by --skip.
     """
+    if name == "-":
+        check_may_read_stdin(call.session)
     chosen = "jsonl" if name == "-" and form is None else format_of(name, form)
     with _opened(name) as (file, size_bytes):
         source = _Counted(file)

@@ -8,8 +8,8 @@ import click
 
 from flaredb.cli.exits import EXIT_DONE, EXIT_NO
 from flaredb.cli.flags import SECONDS
-from flaredb.cli.kv.calls import Call, check_range, data_command, range_options
-from flaredb.cli.notation import KEY, VALUE, json_key, shown
+from flaredb.cli.kv.calls import Call, check_may_read_stdin, check_range, data_command, range_options
+from flaredb.cli.notation import KEY, VALUE, VALUE_OR_STDIN, json_key, shown
 
 COUNTED_MAX = 10_000
 """Keys that are counted before a range is deleted; more are "more than"."""
@@ -17,13 +17,14 @@ COUNTED_MAX = 10_000
 
 @data_command("put")
 @click.argument("key", type=KEY)
-@click.argument("value", type=VALUE)
+@click.argument("value", type=VALUE_OR_STDIN)
 @click.option("--if-absent", is_flag=True, help="only if the key has no value; else exit status 3")
 @click.option("--ttl", "ttl_s", type=SECONDS, help="gone after this time, where the servers support it")
-async def put(call: Call, key: bytes, value: bytes, if_absent: bool, ttl_s: float | None) -> int:
-    """Write a pair. VALUE "-": the bytes of standard input."""
+async def put(call: Call, key: bytes, value: bytes | str, if_absent: bool, ttl_s: float | None) -> int:
+    """Write a pair. VALUE "-": the bytes of standard input; a dash is written as b'-'."""
     call.session.met(key)
-    if value == b"-":
+    if isinstance(value, str):
+        check_may_read_stdin(call.session)
         value = sys.stdin.buffer.read()
     if if_absent:
         if not await call.db.put_if_absent(key, value, ttl=ttl_s, **call.options):

@@ -18,16 +18,28 @@ NEVER_S = 1e9
 
 def gather(pd: Pd) -> ClusterFacts:
     """Ask PD, and every store that was not removed. Errors: PdUnreachable, PdRefused."""
-    listed = pd.get("/stores").get("stores") or []
+    listed = list_stores(pd)
     pages = ask_stores(status_addresses(listed, pd.hosts), "/status")
     regions = (pd.get("/regions") or {}).get("regions") or []
     return facts_of(pd, listed, reaches(listed, pages, pd.hosts), regions)
+
+
+def list_stores(pd: Pd) -> list[dict[str, Any]]:
+    """PD's store objects; none while the cluster has no regions. Errors: PdUnreachable, PdRefused."""
+    try:
+        return pd.get("/stores").get("stores") or []
+    except PdRefused:
+        if _is_bootstrapped(pd):
+            raise
+        return []
 
 
 def facts_of(
     pd: Pd, listed: Sequence[Mapping[str, Any]], reach: Mapping[int, Reach], regions: Sequence[Mapping[str, Any]]
 ) -> ClusterFacts:
     """The same, where these were asked for already. ``listed`` and ``regions``: PD's objects."""
+    if not _is_bootstrapped(pd):
+        return ClusterFacts((), (), has_regions=False)
     now_s = pd.now_s()
     schedule = pd.get("/config/schedule") or {}
     replicas = (pd.get("/config/replicate") or {}).get("max-replicas", 3)
@@ -41,7 +53,6 @@ def facts_of(
         ended_s_ago=tuple(ended_ages(ended, now_s)),
         replicas_wanted=int(replicas),
         replace_after_s=_seconds(schedule.get("max-store-down-time", "30m")),
-        has_regions=_is_bootstrapped(pd),
         halted=str(schedule.get("halt-scheduling", "false")).lower() == "true",
     )
 

@@ -179,10 +179,10 @@ def _some(regions: list[RegionFacts]) -> str:
 
 
 def _level(facts: ClusterFacts, counts: RegionCounts, gone: frozenset[int]) -> tuple[Level, str]:
-    if not facts.stores:
-        return Level.UNAVAILABLE, "Unavailable: no store has joined the cluster yet."
     if not facts.has_regions or not facts.regions:
         return Level.UNAVAILABLE, "Unavailable: the cluster has no regions yet; it waits for its first stores."
+    if not facts.stores:
+        return Level.UNAVAILABLE, "Unavailable: no store is left in the cluster."
     cause = _missing_stores(facts, gone)
     if counts.without_majority:
         share = f"{counts.without_majority:,} of {count(counts.all, 'region')}"

@@ -21,7 +21,7 @@ LOOKS_MAX = 3
 
 
 @click.command(cls=RootCommand, short_help="a live view of stores, regions, rates and moves")
-@click.option("--once", is_flag=True, help="print one frame and end; so it is too where the output is no terminal")
+@click.option("--once", is_flag=True, help="print one frame and end, as where the output is no terminal")
 @click.option("--sort", type=click.Choice(SORT_NAMES), default="id", show_default=True, help="order of the stores")
 @click.option(
     "--interval",
@@ -39,18 +39,17 @@ def top(session: Session, once: bool, sort: str, interval: float) -> int:
     Keys: q ends, s and S take the next and the last order of the stores, a space holds the picture. The exit status of
     --once is that of flaredb status; otherwise 0.
     """
-    from flaredb.cli.output import chosen
     from flaredb.cli.top.poller import Poller
 
     poller = Poller(session.pd)
     if once or session.form not in ("", "table") or not sys.stdout.isatty():
-        return _once(poller, interval, sort, chosen(session.form))
+        return _once(poller, interval, sort, session.form)
     return _live(poller, sort, interval)
 
 
 def _once(poller: Poller, interval: float, sort: str, form: str) -> int:
     from flaredb.cli.output import show
-    from flaredb.cli.top.frame import frame, frame_json
+    from flaredb.cli.top.frame import frame, frame_json, store_rows
     from flaredb.cli.waiting import pause
 
     view = poller.poll()
@@ -59,8 +58,8 @@ def _once(poller: Poller, interval: float, sort: str, form: str) -> int:
         pause(min(interval, ONCE_S_MAX))
         view = poller.poll()
         looks += 1
-    if form in ("json", "jsonl"):
-        show(form, frame_json(view), "")
+    if form in ("json", "jsonl", "tsv"):
+        show(form, frame_json(view), store_rows(view))
     else:
         from rich.console import Console
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flaredb.cli.bench.report import millis
-from flaredb.cli.output import key_text
+from flaredb.cli.output import Column, key_text
+from flaredb.cli.output import Table as Rows
 from flaredb.cli.status.facts import StoreFacts
 from flaredb.cli.status.view import LEVEL_STYLES, json_view, size, store_state
 from flaredb.cli.status.words import ago
@@ -279,6 +280,22 @@ def frame_json(view: View) -> dict[str, Any]:
         for item in view.regions
     ]
     return found
+
+
+def store_rows(view: View) -> Rows:
+    """The stores as rows for programs; numbers without units or commas, empty where not known."""
+    stores = frame_json(view)["stores"]
+    facts = ("id", "address", "state", "serves", "leaders", "regions", "lagging", "size_mib")
+    names = tuple(_rates_json(_NO_RATES))
+    table = Rows([Column(name) for name in (*facts, *names)])
+    for store in stores:
+        known = store["rates"] or {}
+        values = [*(store[name] for name in facts), *(known.get(name) for name in names)]
+        table.rows.append(["" if value is None else str(value) for value in values])
+    return table
+
+
+_NO_RATES = Rates(0, 0, 0, None, None, None, None, None, 0)
 
 
 def _rates_json(known: Rates) -> dict[str, Any]:

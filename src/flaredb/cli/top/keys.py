@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import termios
 import tty
 from types import TracebackType
 from typing import Any
+
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)")
 
 
 class Keys:
@@ -17,6 +20,7 @@ class Keys:
     def __init__(self) -> None:
         self._fd = sys.stdin.fileno()
         self._before: list[Any] | None = None
+        self._pressed = ""
 
     def __enter__(self) -> Keys:
         if os.isatty(self._fd):
@@ -29,10 +33,16 @@ class Keys:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     def wait(self, timeout_s: float) -> str:
-        """The next key, or "" if none is pressed in time, or one that is told by several characters (an arrow)."""
+        """The next key, or "" if none is pressed in time."""
         if self._before is None:
             select.select([], [], [], timeout_s)
             return ""
-        ready, _, _ = select.select([self._fd], [], [], timeout_s)
-        pressed = os.read(self._fd, 16).decode("utf-8", "replace") if ready else ""
-        return "" if pressed.startswith("\x1b") and len(pressed) > 1 else pressed[:1]
+        if not self._pressed and select.select([self._fd], [], [], timeout_s)[0]:
+            self._pressed = keys_in(os.read(self._fd, 256).decode("utf-8", "replace"))
+        key, self._pressed = self._pressed[:1], self._pressed[1:]
+        return key
+
+
+def keys_in(text: str) -> str:
+    """The keys that are one character each; those that a terminal tells by several (arrows, F1) are left out."""
+    return _SEQUENCE.sub("", text)

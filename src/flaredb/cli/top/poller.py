@@ -10,7 +10,7 @@ from typing import Any
 
 from flaredb.cli.ctl.http import Pd, PdRefused, PdUnreachable
 from flaredb.cli.status.facts import ClusterFacts
-from flaredb.cli.status.gather import facts_of, reaches, status_addresses
+from flaredb.cli.status.gather import facts_of, list_stores, reaches, status_addresses
 from flaredb.cli.status.verdict import Verdict, judge, unreachable
 from flaredb.cli.store_pages import ask_stores
 from flaredb.cli.top.series import Rates, Sample, parse_sample, rates
@@ -55,7 +55,7 @@ class Poller:
         """Ask everybody once. Errors: none; what does not answer is shown as such."""
         failure = ""
         try:
-            self._listed = self._pd.get("/stores").get("stores") or []
+            self._listed = list_stores(self._pd)
         except (PdUnreachable, PdRefused) as error:
             failure = str(error)
         pages = ask_stores(status_addresses(self._listed, self._pd.hosts), "/metrics")

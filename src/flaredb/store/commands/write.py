@@ -7,9 +7,9 @@ on every replica -> the answer leaves with the step that applied it.
 from __future__ import annotations
 
 from flaredb.model.commands import Operation, Request, Write
-from flaredb.model.errors import RaftEntryTooLarge
+from flaredb.model.errors import RaftEntryTooLarge, ServerIsBusy
 from flaredb.raft import ProposalDropped
-from flaredb.store.config import StoreConfig
+from flaredb.store.config import BUSY_BACKOFF_MS, StoreConfig
 from flaredb.store.peer import Peer, Proposal
 from flaredb.wire.entries import WRITE_OVERHEAD_BYTES_MAX, encode_write
 
@@ -23,34 +23,52 @@ def entry_size_bytes(command: Write) -> int:
 
 
 def collect_write(config: StoreConfig, peer: Peer, request: Request) -> None:
-    """Queue a write that has passed the gate, until the end of the step. Errors: RaftEntryTooLarge."""
+    """Queue a write that has passed the gate, until the end of the step.
+
+    Errors: RaftEntryTooLarge; ServerIsBusy while too much of the region waits to be applied.
+    """
     command = request.command
     assert isinstance(command, Write)
     size_bytes = entry_size_bytes(command)
     if size_bytes > config.entry_size_bytes_max:
         raise RaftEntryTooLarge(peer.region.id, size_bytes, config.entry_size_bytes_max)
+    waiting_bytes = peer.collected_bytes + peer.proposed_bytes
+    if waiting_bytes and waiting_bytes + size_bytes > config.region_write_bytes_max:
+        raise ServerIsBusy(
+            f"{waiting_bytes} bytes of writes of region {peer.region.id} wait to be applied; with {size_bytes} more "
+            f"they exceed raftstore.region-max-waiting-writes-size = {config.region_write_bytes_max}",
+            BUSY_BACKOFF_MS,
+        )
+    unapplied = peer.node.raft.raft_log.tail_index - peer.applied_index
+    if unapplied >= config.region_entries_max:
+        raise ServerIsBusy(
+            f"{unapplied} entries of region {peer.region.id} wait to be applied, which is all that "
+            "raftstore.region-max-unapplied-entries allows",
+            BUSY_BACKOFF_MS,
+        )
+    peer.collected_bytes += size_bytes
     peer.writes.append(request)
 
 
 def propose_writes(config: StoreConfig, peer: Peer, now_ms: int) -> list[Request]:
     """Propose the step's writes. Returns those that Raft dropped; they may be tried again when a leader is known."""
-    requests, peer.writes = peer.writes, []
+    requests, peer.writes, peer.collected_bytes = peer.writes, [], 0
     batch: list[Request] = []
     size_bytes = 0
     for at, request in enumerate(requests):
         assert isinstance(request.command, Write)
         if batch and size_bytes + entry_size_bytes(request.command) > config.batch_entry_size_bytes:
-            if not _propose(peer, batch, now_ms):
+            if not _propose(peer, batch, size_bytes, now_ms):
                 return batch + requests[at:]
             batch, size_bytes = [], 0
         batch.append(request)
         size_bytes += entry_size_bytes(request.command)
-    if batch and not _propose(peer, batch, now_ms):
+    if batch and not _propose(peer, batch, size_bytes, now_ms):
         return batch
     return []
 
 
-def _propose(peer: Peer, requests: list[Request], now_ms: int) -> bool:
+def _propose(peer: Peer, requests: list[Request], size_bytes: int, now_ms: int) -> bool:
     operations: list[Operation] = []
     for request in requests:
         operations += request.command.operations  # type: ignore[union-attr]
@@ -60,6 +78,7 @@ def _propose(peer: Peer, requests: list[Request], now_ms: int) -> bool:
     except ProposalDropped:
         return False
     index = peer.node.raft.raft_log.last_index()
-    proposal = Proposal(index, peer.term, version, now_ms, operations, requests)
+    proposal = Proposal(index, peer.term, version, now_ms, operations, requests, size_bytes)
     peer.proposals.setdefault(index, []).append(proposal)
+    peer.proposed_bytes += size_bytes
     return True
