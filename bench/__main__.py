@@ -1,4 +1,4 @@
-"""``python -m bench [WHAT] ...``: measurements that anyone can run: ``python -m bench WHAT --help`` has the options."""
+"""``python -m bench [WHAT] ...``: measurements anyone can run; ``python -m bench WHAT --help`` tells the options."""
 
 from __future__ import annotations
 
