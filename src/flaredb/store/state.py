@@ -158,6 +158,9 @@ class StoreState:
 
     def reply(self, request: Request, result: Any) -> None:
         """Answer whoever asked; an order's refusal has nobody but the log."""
+        if isinstance(result, RegionError):
+            # Its trace knows the inputs of the step and so this request, whose token knows the answer: a cycle.
+            result.__traceback__ = None
         if request.token is not None:
             self._answers.append((request.token, result))
         elif isinstance(result, RegionError):
