@@ -12,6 +12,8 @@ MEASUREMENTS = {
     "reads": "reads by lease against reads by ReadIndex",
     "split": "splits and many regions",
     "moves": "moves between stores",
+    "idle": "regions at rest, and a restart with a long log",
+    "many": "puts over many regions, store cores alone",
     "profile": "where a store's time goes",
     "store_core": "the store cores alone: CPU time of a put",
     "ab": "two versions of FlareDB against each other",

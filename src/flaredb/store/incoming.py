@@ -10,6 +10,8 @@ from __future__ import annotations
 from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
+from flaredb.store.contacts import NO_REGION
+from flaredb.store.hibernation import agree, answer_to, is_of_this_sleep, on_agreed, wake
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, last_commit, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
@@ -30,8 +32,12 @@ _REFUSALS = {
 
 def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
     """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
-    if type(envelope) is Beat and _take_beat(store, envelope):
-        return
+    if type(envelope) is Beat:
+        if envelope.region_id == NO_REGION:
+            store.contacts.heard_beat(envelope)
+            return
+        if _take_beat(store, envelope):
+            return
     if envelope.is_tombstone:
         _take_tombstone(store, envelope)
         return
@@ -71,33 +77,32 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
     Post: an answer leaves with this step, as it would from Raft.
     """
     peer = store.peers.get(beat.region_id)
-    if peer is None or beat.to_peer != peer.meta.id or beat.from_peer not in peer.last_heard_ms:
+    if peer is None or beat.to_peer != peer.meta.id:
         return False
     epoch = peer.region.epoch
     if beat.conf_ver < epoch.conf_ver:
         return False
+    if peer.is_asleep:
+        if beat.is_drowsy and is_of_this_sleep(peer, beat):
+            if not beat.is_answer:
+                store.outbox.put(answer_to(peer, beat, beat.commit, is_drowsy=True))
+            return True
+        wake(store, peer, beat.from_peer)
+    if beat.from_peer not in peer.last_heard_ms:
+        return False
     if beat.is_answer:
         if not peer.node.hear_follower(beat.from_peer, beat.term, beat.index):
             return False
+        if beat.is_drowsy:
+            on_agreed(store, peer, beat.from_peer)
     else:
         commit = peer.node.hear_leader(beat.from_peer, beat.term, beat.commit)
         if commit is None:
             return False
-        answer = Beat(
-            beat.region_id,
-            beat.to_peer,
-            beat.to_store,
-            beat.from_peer,
-            beat.from_store,
-            epoch.conf_ver,
-            epoch.version,
-            True,
-            beat.term,
-            beat.index,
-            commit,
-        )
-        store.outbox.put(answer)
-    peer.last_heard_ms[beat.from_peer] = store.now_ms
+        is_drowsy = beat.is_drowsy and agree(store, peer, beat.commit)
+        store.outbox.put(answer_to(peer, beat, commit, is_drowsy))
+    if not peer.is_asleep:
+        peer.last_heard_ms[beat.from_peer] = store.now_ms
     return True
 
 
@@ -110,6 +115,7 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
         # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
         store.appends_dropped += 1
         return
+    wake(store, peer, envelope.from_peer)
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
@@ -280,5 +286,6 @@ def on_snapshot_sent(store: StoreState, sent: SnapshotSent) -> None:
     store.desk.finished(sent.region_id, sent.to_peer, sent.succeeded)
     peer = store.peers.get(sent.region_id)
     if peer is not None:
+        wake(store, peer)
         peer.node.report_snapshot(sent.to_peer, SnapshotStatus.Finish if sent.succeeded else SnapshotStatus.Failure)
         store.touched.add(sent.region_id)

@@ -93,11 +93,16 @@ def finish_destruction(store: StoreState, peer: Peer, before: Region, reason: st
     """Forget a replica whose destruction is written. ``before`` is its region as the region map has it."""
     region_id = peer.region.id
     del store.peers[region_id]
+    store.awake.pop(region_id, None)
+    store.contacts.is_stale = True
     if before.peers:
         store.region_map.remove(before)
     store.touched.discard(region_id)
     store.awaiting_sync.discard(region_id)
     store.fills.drop(peer)
+    if peer.incoming is not None:
+        # Raft took it in this very step: no mark on disk names the file yet.
+        store.files.discard(peer.incoming.name)
     store.desk.forget(region_id)
     store.must_sync = True
     for request in peer.take_waiting():
