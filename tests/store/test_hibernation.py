@@ -15,7 +15,7 @@ from flaredb.model.errors import NotLeader
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.orders import ChangeKind, TransferLeader
 from flaredb.raft import RawNode
-from flaredb.store import hibernation
+from flaredb.store import contacts, hibernation
 from flaredb.store.contacts import Contacts
 from flaredb.store.messages import Beat, HeartbeatsWanted, LeadersHandedOver, RaftEnvelope
 from tests.store.harness import CONFIG, TICK_MS, Cluster, Node, put, region
@@ -108,6 +108,18 @@ def test_a_leader_does_not_sleep_while_a_follower_lacks_something() -> None:
     cluster.drop = lambda envelope: False
     cluster.run_until(lambda: asleep(cluster) == {1, 2, 3}, limit_ms=2 * SLEEPY_MS)
     assert len({peer_of(node).applied_index for node in cluster.live()}) == 1
+
+
+def test_a_leader_does_not_sleep_while_a_living_store_lacks_its_replica() -> None:
+    """The store shares no other region with the leader's, so it has no reason of its own to say that it lives."""
+    cluster = sleeping(stores=4)
+    cluster.drop = lambda e: e.region_id == R1 and e.to_store == 4
+    cluster.change(1, (ChangeKind.ADD_LEARNER_NODE, NEW))
+    cluster.run_for(4 * SLEEPY_MS)
+    assert cluster.await_leader(1).id not in asleep(cluster)
+    cluster.drop = lambda envelope: False
+    cluster.await_caught_up(1, NEW)
+    cluster.run_until(lambda: asleep(cluster) == {1, 2, 3, 4}, limit_ms=2 * SLEEPY_MS)
 
 
 def test_a_leader_does_not_sleep_before_every_living_follower_does() -> None:
@@ -346,12 +358,17 @@ def restart_goes_unnoticed() -> AbstractContextManager[Any]:
     return patch.object(Contacts, "heard_beat", lambda self, beat: self.heard(beat.from_store))
 
 
+def strangers_are_not_answered() -> AbstractContextManager[Any]:
+    return patch.object(contacts, "ASKERS_MAX", 0)
+
+
 CAUGHT_BY: list[tuple[Mutant, Callable[[], None]]] = [
     (
         silent_store_does_not_wake,
         test_a_leader_whose_store_falls_silent_is_replaced_as_soon_as_if_nobody_had_slept,
     ),
     (sleeps_with_an_unmatched_follower, test_a_leader_does_not_sleep_while_a_follower_lacks_something),
+    (strangers_are_not_answered, test_a_leader_does_not_sleep_while_a_living_store_lacks_its_replica),
     (leader_sleeps_though_a_follower_does_not, test_a_leader_does_not_sleep_before_every_living_follower_does),
     (waking_follower_keeps_it_to_itself, test_a_request_to_a_follower_wakes_the_region_by_way_of_its_leader),
     (restart_goes_unnoticed, test_a_leader_that_restarts_before_anybody_missed_it_does_not_leave_sleepers_behind),

@@ -5,6 +5,9 @@ tell each other, once per heartbeat interval, that they live (a Beat of region 0
 well. Silence is counted in this store's own ticks, like elections: after a pause of this process, what waits is read
 before anybody is given up.
 
+Who gets a beat of a store that it shares nothing with in its own eyes (its replica is still to be made, or another one
+stands in its way) answers for a while, so that it is not taken for dead.
+
 A beat names the life of its sender, a number drawn at its start: who restarted has replicas that are awake and know no
 leader, and must not be taken for one that never was away.
 """
@@ -16,6 +19,8 @@ from dataclasses import dataclass
 
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.store.messages import Beat
+
+ASKERS_MAX = 256
 
 NO_REGION = RegionId(0)
 """The region of a store's own beats."""
@@ -34,13 +39,15 @@ class Contacts:
     Invariant: ``_known`` holds exactly the partners of the last ``set_partners``.
     """
 
-    __slots__ = ("_known", "_life", "_news", "_patience_ticks", "is_stale")
+    __slots__ = ("_askers", "_known", "_life", "_news", "_patience_ticks", "is_stale")
 
     def __init__(self, patience_ticks: int, life: int) -> None:
         """A store is silent once nothing was heard of it for ``patience_ticks``; ``life`` is a random number over 0."""
         self._patience_ticks = patience_ticks
         self._life = life
         self._known: dict[StoreId, _Contact] = {}
+        self._askers: dict[StoreId, int] = {}
+        """Others that sent a beat, with the ticks for which they are answered yet; ASKERS_MAX at most."""
         self._news: list[StoreId] = []
         self.is_stale = True
         """Members of regions here have changed since ``set_partners``."""
@@ -63,6 +70,8 @@ class Contacts:
         """A store's own beat came."""
         self.heard(beat.from_store)
         contact = self._known.get(beat.from_store)
+        if contact is None and len(self._askers) < ASKERS_MAX:
+            self._askers[beat.from_store] = self._patience_ticks
         if contact is not None and contact.life != beat.term:
             if contact.life:
                 self._news.append(beat.from_store)
@@ -74,6 +83,7 @@ class Contacts:
             contact.silent_ticks += 1
             if contact.silent_ticks == self._patience_ticks:
                 self._news.append(store_id)
+        self._askers = {store_id: left - 1 for store_id, left in self._askers.items() if left > 1}
 
     def take_news(self) -> list[StoreId]:
         """Stores that fell silent, spoke again or restarted since the last call: sleepers that count on them wake."""
@@ -93,5 +103,6 @@ class Contacts:
         """What to tell the others now."""
         nobody = PeerId(0)
         return [
-            Beat(NO_REGION, nobody, own_id, nobody, store_id, 0, 0, False, self._life, 0, 0) for store_id in self._known
+            Beat(NO_REGION, nobody, own_id, nobody, store_id, 0, 0, False, self._life, 0, 0)
+            for store_id in dict.fromkeys((*self._known, *self._askers))
         ]
