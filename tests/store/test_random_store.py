@@ -349,8 +349,8 @@ def run_for_long(run_one: Callable[[int], Counter[str]]) -> int:
 @pytest.mark.parametrize("first", range(0, 120, 15))
 def test_random_faults(first: int) -> None:
     outcomes = run_seeds(run, range(first, first + 15))
-    assert outcomes["write: done"] > 500, outcomes
-    assert outcomes["read: done"] > 500, outcomes
+    assert outcomes["write: done"] > 300, outcomes
+    assert outcomes["read: done"] > 300, outcomes
     assert outcomes["asleep"] > 500, outcomes
     assert outcomes["read by lease"] > 300, outcomes
 

@@ -95,14 +95,15 @@ class Admin:
     def split(self) -> None:
         """Ask for borders at one to three keys, as clients may."""
         cluster, rng = self._cluster, self._rng
-        if len(self._regions()) >= cluster.options.regions_max:
-            return
+        regions = self._regions()
+        if not 0 < len(regions) < cluster.options.regions_max:
+            return  # none: PD is down
         keys = tuple(sorted({rng.choice(cluster.keys) for _ in range(rng.choice((1, 1, 3)))}))
         dice = rng.random()
         if dice < 0.2:
             self._call(SplitAndScatterRegions(keys, "", 1_000))
         elif dice < 0.4:
-            self._call(AddOperator(SplitRegionOp(rng.choice(self._regions()).id)))
+            self._call(AddOperator(SplitRegionOp(rng.choice(regions).id)))
         else:
             self._call(SplitRegions(keys, 1_000))
 
