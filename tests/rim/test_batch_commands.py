@@ -10,7 +10,7 @@ import pytest
 
 from flaredb.model.errors import NotLeader
 from flaredb.model.ids import RegionId
-from flaredb.server.batch_commands import BatchStream
+from flaredb.server.aio_batch import BatchStream
 from flaredb.server.front import Front
 from flaredb.server.not_built import not_built_text
 from flaredb.server.service_settings import KvServiceSettings
@@ -353,7 +353,7 @@ async def test_a_slow_reader_gets_every_answer_once() -> None:
         decide = rig.store.decide
 
         def watch(request: Any) -> Any:
-            peaks.append(request.token[0]._unwritten_bytes)
+            peaks.append(request.token[0].unwritten_bytes)
             return decide(request)
 
         rig.store.decide = watch

@@ -306,9 +306,9 @@ async def test_a_caller_that_gave_up_is_dropped() -> None:
         stub = rig.channel.unary_unary(method.path, request_serializer=method.request.SerializeToString)
         call = stub(pb.RawGetRequest(context=context(), key=b"k"))
         await until(lambda: len(rig.store.held) == 1, "the request")
-        sink, (future, _) = rig.store.held[0].token
+        sink, (_, reply, _, _) = rig.store.held[0].token
         call.cancel()
-        await until(future.done, "the cancellation to reach the server")
+        await until(lambda: reply.is_over, "the cancellation to reach the server")
         rig.store.holds = False
         rig.store.release()
         assert sink._waiting == 0

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 
 import grpc
 
+from flaredb.server.aio_calls import aio_unary
+from flaredb.server.call import Reply, Status
+
 SERVICE = "grpc.health.v1.Health"
 
 # HealthCheckResponse with status (field 1) SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3: three constants, so that
@@ -42,7 +45,7 @@ class HealthService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Check": grpc.unary_unary_rpc_method_handler(self._check),
+                "Check": grpc.unary_unary_rpc_method_handler(aio_unary(self.check)),
                 "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
             },
         )
@@ -50,10 +53,12 @@ class HealthService:
     def _knows(self, request: bytes) -> bool:
         return service_asked_for(request) in {"", *self._services}
 
-    async def _check(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        if not self._knows(request):
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"this server has {', '.join(sorted(self._services))}")
-        return self._status
+    def check(self, request: bytes, reply: Reply) -> None:
+        """The status now; NOT_FOUND for a service that is not here."""
+        if self._knows(request):
+            reply.answer(self._status)
+        else:
+            reply.fail(Status.NOT_FOUND, f"this server has {', '.join(sorted(self._services))}")
 
     async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         if not self._knows(request):
