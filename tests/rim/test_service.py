@@ -20,7 +20,7 @@ from flaredb.server.grpc_server import make_server
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.wire.pb import kvrpcpb_pb2 as pb
 from flaredb.wire.services import TIKV_METHODS
-from tests.rim.kv_rig import DEADLINE_S, STORE_ID, Rig, context, open_channel, serve, until
+from tests.rim.kv_rig import DEADLINE_S, STORE_ID, Rig, context, each_front, open_channel, serve, until  # noqa: F401
 
 OLD_CLIENT = "tonic/0.10.2"
 R = pb.KeyRange

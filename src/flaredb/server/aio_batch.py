@@ -42,6 +42,7 @@ class BatchStream(BatchRequests):
         finally:
             self.close()
             self._frames.clear()
+            self._unwritten_bytes = 0
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from flaredb.server.aio_calls import aio_refusal, aio_unary
 from flaredb.server.call import Reply, Route, RouteKind, Status
 from flaredb.server.counters import Counters
 from flaredb.server.front import Front
+from flaredb.server.http2.calls import BatchCalls
 from flaredb.server.not_built import not_built_text
 from flaredb.server.region_calls import RegionCalls
 from flaredb.server.service_settings import KvServiceSettings
@@ -84,6 +86,20 @@ class KvService:
         }
         kind: RouteKind = "unary" if method.arity == "unary_unary" else "stream"
         return Route(kind, served.get(method.name), not_built_text(method.name))
+
+    def routes(self) -> dict[str, Route]:
+        """The whole service by path, for http2.Http2Server; ``submit_gathered`` then gives calls to the store.
+
+        Pre: not used together with ``handlers``.
+        """
+        self._unary.gathers = True
+        routes = {method.path: self._route(method) for method in TIKV_METHODS.values()}
+        routes[TIKV_METHODS["BatchCommands"].path] = Route("stream", partial(BatchCalls, self._front))
+        return routes
+
+    def submit_gathered(self) -> None:
+        """Give the store the calls that came since the last time, as one input."""
+        self._unary.submit_gathered()
 
     async def _batch_commands(self, _frames: Any, context: grpc.aio.ServicerContext) -> None:
         await BatchStream(self._front).serve(context)
