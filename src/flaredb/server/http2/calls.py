@@ -98,6 +98,7 @@ class Dispatcher:
     def dispatch(self) -> None:
         """Perform what has happened; handlers may make more happen."""
         connection = self._connection
+        self._release()
         while connection.events:
             events, connection.events = connection.events, []
             for kind, stream, message in events:

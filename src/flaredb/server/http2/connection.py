@@ -55,7 +55,7 @@ class Connection(Sender):
 
     def __init__(self, routes: Mapping[bytes, Route], limits: Limits, on_output: Callable[[], None]) -> None:
         """``on_output`` is called when there is something to write where nothing was."""
-        super().__init__(on_output)
+        super().__init__(limits.write_buffer_bytes_max, on_output)
         self.limits = limits
         self.events: list[Happened] = []
         self.is_closed = False

@@ -89,16 +89,18 @@ class Http2Protocol(asyncio.Protocol):
     # ------------------------------------------------------------ the server's side
 
     def flush(self) -> None:
-        """Write what there is."""
-        self._is_dirty = False
+        """Write what there is, and what the socket lets be made meanwhile."""
+        self._is_dirty = True
         connection = self.connection
-        if connection.has_output and not self._is_closing:
+        while connection.has_output and not self._is_closing:
             self._transport.write(connection.take_output())
-            if (
-                self._is_choked
-                and self._is_reading
-                and self._transport.get_write_buffer_size() > 2 * self._limits.write_buffer_bytes_max
-            ):
+            if self._is_choked or not connection.unsent_bytes:
+                break
+            connection.pump()
+            self._perform()
+        self._is_dirty = False
+        if self._is_choked and self._is_reading and not self._is_closing:
+            if self._transport.get_write_buffer_size() > 2 * self._limits.write_buffer_bytes_max:
                 self._is_reading = False
                 self._transport.pause_reading()
         if connection.is_closed or (connection.is_leaving and not connection.streams):
@@ -117,10 +119,12 @@ class Http2Protocol(asyncio.Protocol):
 
     def look(self, now_s: float) -> None:
         """Find out whether a silent client is still there."""
-        silent_s = now_s - self.connection.heard_s
-        if silent_s < self._limits.silence_seconds:
-            self._asked_s = 0.0
-        elif not self._asked_s:
+        if not self.connection.is_greeted:
+            return
+        heard_s = self.connection.heard_s
+        if now_s - heard_s < self._limits.silence_seconds:
+            return
+        if heard_s >= self._asked_s:
             self._asked_s = now_s
             self.connection.ping()
         elif now_s - self._asked_s > self._limits.ping_seconds:

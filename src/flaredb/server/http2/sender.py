@@ -21,7 +21,8 @@ class Sender:
     keep their order; ``unsent_bytes`` is the sum over all streams.
     """
 
-    def __init__(self, on_output: Callable[[], None]) -> None:
+    def __init__(self, output_bytes_max: int, on_output: Callable[[], None]) -> None:
+        """``output_bytes_max``: about so much DATA is made before ``take_output`` must be called."""
         self.streams: dict[int, Stream] = {}
         self.send_window = f.DEFAULT_WINDOW_BYTES
         self.initial_window = f.DEFAULT_WINDOW_BYTES
@@ -30,12 +31,15 @@ class Sender:
         self._waiting: deque[Stream] = deque()
         """Streams with unsent bytes, in the order in which each may send a frame."""
         self._is_choked = False
+        self._output_bytes_max = output_bytes_max
+        self._output_room = output_bytes_max
         self._out: list[bytes | memoryview] = []
         self._on_output = on_output
 
     def take_output(self) -> bytes:
-        """What is to be written now."""
+        """What is to be written now. If ``unsent_bytes`` remain, ``pump`` may make more."""
         out, self._out = self._out, []
+        self._output_room = self._output_bytes_max
         return b"".join(out)
 
     @property
@@ -62,8 +66,10 @@ class Sender:
             and size <= self.peer_frame_bytes_max
             and not self._waiting
             and not self._is_choked
+            and self._output_room > 0
         ):
             self.send_window -= size
+            self._output_room -= size
             self._emit(f.unary_prefix(stream.id, len(data)))
             self._out.append(data)
             self._out.append(f.unary_suffix(stream.id))
@@ -159,7 +165,7 @@ class Sender:
     def _pump(self) -> list[Stream]:
         sent: dict[int, Stream] = {}
         stuck = 0
-        while stuck < len(self._waiting) and self.send_window > 0 and not self._is_choked:
+        while stuck < len(self._waiting) and self.send_window > 0 and self._output_room > 0 and not self._is_choked:
             stream = self._waiting.popleft()
             if stream.send_window <= 0:
                 self._waiting.append(stream)
@@ -188,6 +194,7 @@ class Sender:
         self._emit(f.HEAD.pack(size >> 8, size & 0xFF, f.DATA, 0, stream.id))
         self._out += pieces
         self.send_window -= size
+        self._output_room -= size
         stream.send_window -= size
         stream.unsent_bytes -= size
         self.unsent_bytes -= size
