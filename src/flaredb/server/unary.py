@@ -114,7 +114,7 @@ class UnaryCalls:
     def _finish(self, call: RawCall, reply: Reply, result: Any, arrived_s: float) -> None:
         if call.returns_rows and type(result) is list and len(result) > _ROWS_ENCODED_IN_LOOP_MAX:
             encoding = asyncio.get_running_loop().run_in_executor(None, call.answer, result)
-            encoding.add_done_callback(lambda done: reply.answer(done.result()))
+            encoding.add_done_callback(partial(_answer_encoded, reply))
         else:
             reply.answer(call.answer(result))
         self._front.counts.answered(call.name, arrived_s)
@@ -158,6 +158,13 @@ class UnaryCalls:
     def _is_loud(self, reply: Reply) -> bool:
         setting = self._front.settings.raw_scan_region_error
         return setting == "status" or (setting == "auto" and scan_loses_rows(reply.user_agent))
+
+
+def _answer_encoded(reply: Reply, done: asyncio.Future[bytes]) -> None:
+    if (error := done.exception()) is not None:
+        reply.fail(Status.INTERNAL, f"the answer cannot be encoded: {error}")
+    else:
+        reply.answer(done.result())
 
 
 def _status_text(call: RawCall, error: Exception) -> str:

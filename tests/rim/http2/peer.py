@@ -14,6 +14,7 @@ from flaredb.server.http2.connection import Connection
 from flaredb.server.http2.limits import Limits
 
 ECHO, HOLD, REFUSED, TALK = b"/s/Echo", b"/s/Hold", b"/s/Refused", b"/s/Talk"
+OK = Status.OK
 HEADERS = [
     (":method", "POST"),
     (":scheme", "http"),
@@ -165,4 +166,11 @@ def resets(frames: list[Frame]) -> dict[int, int]:
     return {frame.stream: int.from_bytes(frame.body) for frame in frames if frame.kind == f.RST_STREAM}
 
 
-OK = Status.OK
+def check_sums(peer: Peer) -> None:
+    """What is counted is what is there."""
+    connection = peer.connection
+    streams = connection.streams.values()
+    assert connection.unsent_bytes == sum(stream.unsent_bytes for stream in streams)
+    assert connection._part_bytes == sum(stream.part_bytes for stream in streams)
+    assert set(connection._waiting) == {stream for stream in streams if stream.unsent_bytes}
+    assert not any(stream.is_over for stream in streams)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flaredb.server.http2 import frames as f
 from flaredb.server.http2.frames import ErrorCode as E
-from tests.rim.http2.peer import ECHO, HOLD, REFUSED, TALK, Peer, message
+from tests.rim.http2.peer import ECHO, HOLD, REFUSED, TALK, Peer, check_sums, message
 
 
 def conversation(peer: Peer) -> bytes:
@@ -104,13 +104,3 @@ def test_mutated_conversations(seed: int, changes: int) -> None:
     for stream in peer.held:
         stream.answer(b"late")
     peer.read()
-
-
-def check_sums(peer: Peer) -> None:
-    """What is counted is what is there."""
-    connection = peer.connection
-    streams = connection.streams.values()
-    assert connection.unsent_bytes == sum(stream.unsent_bytes for stream in streams)
-    assert connection._part_bytes == sum(stream.part_bytes for stream in streams)
-    assert set(connection._waiting) == {stream for stream in streams if stream.unsent_bytes}
-    assert not any(stream.is_over for stream in streams)

@@ -92,12 +92,28 @@ async def test_a_call_ends_at_its_deadline_on_the_server_too() -> None:
         await until(lambda: rig.held[0].is_over, "the server's end of the call")
 
 
+async def test_an_error_of_a_handler_ends_one_call(caplog: pytest.LogCaptureFixture) -> None:
+    async with serve() as rig, open_channel(rig.port) as channel:
+        waiting = channel.unary_unary("/s/Hold")(b"", timeout=DEADLINE_S)
+        await until(lambda: bool(rig.held), "the call")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/s/Bug")(b"", timeout=DEADLINE_S)
+        assert caught.value.code() == grpc.StatusCode.UNKNOWN
+        assert "a call fails by an error of the server" in caplog.text
+        rig.held[0].answer(b"fine")
+        assert await waiting == b"fine"
+
+
 async def test_an_error_of_the_server_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
-    async with serve() as rig, open_channel(rig.port) as other, open_channel(rig.port) as channel:
+    async with serve() as rig, open_channel(rig.port) as other, connect(rig.port) as (reader, writer):
         waiting = other.unary_unary("/s/Hold")(b"", timeout=DEADLINE_S)
         await until(lambda: bool(rig.held), "the call")
-        with pytest.raises(grpc.aio.AioRpcError):
-            await channel.unary_unary("/s/Bug")(b"", timeout=DEADLINE_S)
+        writer.write(f.PREFACE + f.settings({}))
+        await until(lambda: len(rig.server.protocols) == 2, "the connection")
+        (protocol,) = [one for one in rig.server.protocols if not one.connection.streams]
+        protocol.connection.receive = None  # type: ignore[assignment, method-assign]
+        writer.write(f.frame(f.PING, 0, 0, bytes(8)))
+        await until_closed(reader)
         assert "ends by an error of the server" in caplog.text
         rig.held[0].answer(b"fine")
         assert await waiting == b"fine"

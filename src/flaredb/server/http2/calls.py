@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from flaredb.server.front import Front
 from flaredb.server.http2.connection import CALLED, CANCELLED, ENDED, MESSAGE, OPENED, Connection
 from flaredb.server.http2.stream import Stream
 from flaredb.wire.requests import WrongCluster
+
+log = logging.getLogger(__name__)
 
 
 class Taker(Protocol):
@@ -105,8 +108,8 @@ class Dispatcher:
                 if kind is CALLED:
                     if self._held or connection.unsent_bytes >= self._unsent_bytes_max:
                         self._held.append((stream, message))
-                    elif not stream.is_over:
-                        stream.head.route.serve(message, stream)  # type: ignore[union-attr, misc]
+                    else:
+                        _serve(stream, message)
                 elif kind is OPENED:
                     stream.owner = stream.head.route.serve(stream)  # type: ignore[union-attr, misc]
                 elif (taker := stream.owner) is None:
@@ -125,7 +128,15 @@ class Dispatcher:
         connection = self._connection
         if self._held:
             while self._held and connection.unsent_bytes < self._unsent_bytes_max:
-                stream, message = self._held.popleft()
-                if not stream.is_over:
-                    stream.head.route.serve(message, stream)  # type: ignore[union-attr, misc]
+                _serve(*self._held.popleft())
             connection.withhold(bool(self._held))
+
+
+def _serve(stream: Stream, message: bytes) -> None:
+    if stream.is_over:
+        return
+    try:
+        stream.head.route.serve(message, stream)  # type: ignore[union-attr, misc]
+    except Exception:
+        log.exception("a call fails by an error of the server")
+        stream.fail(Status.UNKNOWN, "an error of the server, which its log tells")
