@@ -13,7 +13,7 @@ from flaredb.model.errors import NotLeader
 from flaredb.model.ids import RegionId
 from flaredb.model.limits import KEY_SIZE_BYTES_MAX
 from flaredb.rpc.pd import PdClient, PdClientTimes, PdUnavailable
-from flaredb.server.batch_commands import BatchStream
+from flaredb.server.aio_batch import BatchStream
 from flaredb.server.counters import Counters
 from flaredb.server.front import Front
 from flaredb.server.service_settings import KvServiceSettings

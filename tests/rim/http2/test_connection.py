@@ -253,10 +253,6 @@ def plain(kind: int, flags: int, stream: int, body: bytes = b"") -> Script:
     return lambda peer: f.frame(kind, flags, stream, body)
 
 
-def after_call(script: Script) -> Script:
-    return lambda peer: peer.call(1, b"x") + script(peer)
-
-
 STREAM_FAULTS: list[tuple[str, Script, int]] = [
     ("no path", lambda p: f.frame(f.HEADERS, 5, 1, p.block(path=None)), E.PROTOCOL_ERROR),
     ("no method", lambda p: f.frame(f.HEADERS, 5, 1, p.block(method=None)), E.PROTOCOL_ERROR),
@@ -264,6 +260,7 @@ STREAM_FAULTS: list[tuple[str, Script, int]] = [
     ("other transfers", lambda p: p.open(1, te="gzip"), E.PROTOCOL_ERROR),
     ("an upper case name", lambda p: f.frame(f.HEADERS, 5, 1, f.literal(b"X-Y", b"1")), E.PROTOCOL_ERROR),
     ("data after the end", lambda p: p.call(1, b"x", HOLD) + f.frame(f.DATA, 0, 1, b"y"), E.STREAM_CLOSED),
+    ("data after everything", lambda p: p.call(1, b"x") + f.frame(f.DATA, 0, 1, b"y"), E.STREAM_CLOSED),
     ("a window update of nothing", lambda p: p.open(1) + f.window_update(1, 0), E.PROTOCOL_ERROR),
     ("a window too large", lambda p: p.open(1) + f.window_update(1, 2**31 - 1), E.FLOW_CONTROL_ERROR),
     (
@@ -290,7 +287,8 @@ CONNECTION_FAULTS: list[tuple[str, Script, int]] = [
     ("padding longer than the data", lambda p: p.open(1) + f.frame(f.DATA, f.PADDED, 1, b"\x05abcd"), E.PROTOCOL_ERROR),
     ("headers on a server's stream", lambda p: p.open(2), E.PROTOCOL_ERROR),
     ("headers on no stream", lambda p: p.open(0), E.PROTOCOL_ERROR),
-    ("a stream twice", after_call(lambda p: p.open(1)), E.PROTOCOL_ERROR),
+    ("a stream twice", lambda p: p.open(1, TALK) + p.open(1), E.STREAM_CLOSED),
+    ("streams out of order", lambda p: p.call(5, b"x") + p.call(3, b"x"), E.STREAM_CLOSED),
     ("headers shorter than their priority", plain(f.HEADERS, 0x24, 1, b"abc"), E.FRAME_SIZE_ERROR),
     ("headers that are no block", plain(f.HEADERS, 5, 1, b"\xff\xff\xff\xff\xff"), E.COMPRESSION_ERROR),
     ("an index beyond the table", plain(f.HEADERS, 5, 1, b"\xfe"), E.COMPRESSION_ERROR),
@@ -352,6 +350,22 @@ GREETINGS = [
 def test_strangers_are_sent_away(data: bytes) -> None:
     peer = Peer(greet=False)
     assert goaway_code(peer.give(data)) == E.PROTOCOL_ERROR
+
+
+def test_a_call_that_is_over_cannot_begin_again() -> None:
+    peer = Peer()
+    peer.give(peer.call(1, b"x"))
+    assert goaway_code(peer.give(peer.open(1, flags=f.END_STREAM))) == E.STREAM_CLOSED
+
+
+def test_what_a_client_sends_before_it_knows_that_its_call_is_over_is_ignored() -> None:
+    peer = Peer()
+    frames = peer.give(peer.open(1, REFUSED) + peer.open(3, TALK) + f.frame(f.DATA, 0, 3, message(b"x", compressed=1)))
+    assert [peer.outcome(frames, stream)[1] for stream in (1, 3)] == [Status.UNIMPLEMENTED, Status.INTERNAL]
+    late = f.frame(f.DATA, 0, 1, message(b"y")) + f.frame(f.DATA, f.END_STREAM, 1, b"")
+    late += f.frame(f.DATA, 0, 3, message(b"y"))
+    late += f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, 3, peer.encoder.encode([("x-end", "1")]))
+    assert peer.give(late) == []
 
 
 def test_pings_between_calls_are_no_flood() -> None:

@@ -2,7 +2,8 @@
 
 ``receive`` takes what came and leaves ``events``; handlers answer by ``answer``, ``fail``, ``send`` and ``finish``;
 ``take_output`` is what to write. Nothing that a client sends raises: it is answered, its call is reset, or the
-connection ends with GOAWAY (``is_closed``). Sending and its windows are in `sender`.
+connection ends with GOAWAY (``is_closed``). Sending and its windows are in `sender`, the windows that the client has
+in `receiver`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from flaredb.server.http2 import frames as f
 from flaredb.server.http2.frames import ConnectionFault, ErrorCode
 from flaredb.server.http2.heads import Head, HeadReader
 from flaredb.server.http2.limits import Budget, Limits
-from flaredb.server.http2.sender import Sender
+from flaredb.server.http2.receiver import Receiver
 from flaredb.server.http2.stream import BadMessage, Stream
 
 _SETTINGS_ENTRIES_MAX = 64
@@ -46,7 +47,7 @@ CALLED, OPENED, MESSAGE, ENDED, CANCELLED, ROOM = Event
 Happened = tuple[Event, Stream, bytes]
 
 
-class Connection(Sender):
+class Connection(Receiver):
     """The server's side.
 
     Invariants: ``streams`` are the calls without a complete answer; bytes received are credited back once, and not
@@ -55,8 +56,7 @@ class Connection(Sender):
 
     def __init__(self, routes: Mapping[bytes, Route], limits: Limits, on_output: Callable[[], None]) -> None:
         """``on_output`` is called when there is something to write where nothing was."""
-        super().__init__(limits.write_buffer_bytes_max, on_output)
-        self.limits = limits
+        super().__init__(limits, on_output)
         self.events: list[Happened] = []
         self.is_closed = False
         self.is_greeted = False
@@ -72,14 +72,13 @@ class Connection(Sender):
         """The last call that was looked at."""
         self._seen_id = 0
         """The last call that came."""
+        self._cut_short: dict[int, None] = {}
+        """Calls that ended before the client had ended its side, newest last: what it still sends is ignored."""
         self._rest = b""
         self._has_preface = False
         self._block: list[bytes] = []
         self._block_of = (0, 0)
         """Stream and flags of a header block that is not complete; stream 0: there is none."""
-        self._receive_window = limits.connection_window_bytes
-        self._uncredited_bytes = 0
-        self._is_withheld = False
         self._part_bytes = 0
         self._quick = Budget(limits.quick_frames_max, 10)
         self._resets = Budget(limits.resets_max, 16)
@@ -148,24 +147,6 @@ class Connection(Sender):
             self.events.append((CANCELLED, stream, b""))
         self._rest = b""
         self._block = []
-
-    def withhold(self, is_withheld: bool) -> None:
-        """While this holds the client gets no window for more, beyond what it has."""
-        self._is_withheld = is_withheld
-        if not is_withheld and self._uncredited_bytes:
-            self._credit(0)
-
-    def pause(self, stream: Stream) -> None:
-        """The stream's messages find no room: it gets no window for more, beyond what it has."""
-        stream.is_paused = True
-
-    def resume(self, stream: Stream) -> None:
-        """There is room again."""
-        stream.is_paused = False
-        withheld, stream.withheld_bytes = stream.withheld_bytes, 0
-        if withheld:
-            self._credit(withheld)
-        self._credit_stream(stream, 0)
 
     # ------------------------------------------------------------ frames
 
@@ -327,19 +308,30 @@ class Connection(Sender):
             return
         self._last_id = stream_id
         if head.is_malformed or len(self.streams) >= self.limits.streams_max:
-            if not self._resets.take(self._now_s):
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many calls that are refused")
-            code = ErrorCode.PROTOCOL_ERROR if head.is_malformed else ErrorCode.REFUSED_STREAM
-            self._emit(f.reset(stream_id, code))
-            return
-        self._begin(flags, stream_id, head)
+            self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR if head.is_malformed else ErrorCode.REFUSED_STREAM)
+        else:
+            self._begin(flags, stream_id, head)
+
+    def _refuse(self, stream_id: int, code: ErrorCode) -> None:
+        if not self._resets.take(self._now_s):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many calls that are refused")
+        self._emit(f.reset(stream_id, code))
+        self._note_cut_short(stream_id)
+
+    def _note_cut_short(self, stream_id: int) -> None:
+        self._cut_short[stream_id] = None
+        if len(self._cut_short) > self.limits.streams_max:
+            del self._cut_short[next(iter(self._cut_short))]
+
+    def _is_cut_short(self, stream_id: int) -> bool:
+        return stream_id in self._cut_short or (self.is_leaving and stream_id > self._last_id)
 
     def _on_late_block(self, flags: int, stream_id: int, block: bytes) -> None:
         """Headers behind the data of a call; they say nothing to us."""
         fields = self._heads.skip(block)
-        if not flags & f.END_STREAM:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"stream {stream_id} begins twice")
         stream = self.streams.get(stream_id)
+        if not flags & f.END_STREAM or (stream is None and not self._is_cut_short(stream_id)):
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"headers on stream {stream_id}, which is over or under way")
         if stream is None:
             return
         if stream.is_half_closed or any(name.startswith(b":") for name, _ in fields):
@@ -376,6 +368,8 @@ class Connection(Sender):
         if stream is None:
             self._check_known(stream_id)
             self._credit(size)
+            if not self._is_cut_short(stream_id):
+                self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
             return
         if stream.is_half_closed:
             self._credit(size)
@@ -436,26 +430,6 @@ class Connection(Sender):
             self.events.append((CALLED, stream, stream.message))
             stream.message = None
 
-    # ------------------------------------------------------------ windows that the client has
-
-    def _credit(self, size: int) -> None:
-        self._uncredited_bytes += size
-        if self._uncredited_bytes * 2 >= self.limits.connection_window_bytes and not self._is_withheld:
-            self._emit(f.window_update(0, self._uncredited_bytes))
-            self._receive_window += self._uncredited_bytes
-            self._uncredited_bytes = 0
-
-    def _credit_stream(self, stream: Stream, size: int) -> None:
-        stream.uncredited_bytes += size
-        if (
-            stream.uncredited_bytes * 2 >= self.limits.stream_window_bytes
-            and not stream.is_paused
-            and not stream.is_half_closed
-        ):
-            self._emit(f.window_update(stream.id, stream.uncredited_bytes))
-            stream.receive_window += stream.uncredited_bytes
-            stream.uncredited_bytes = 0
-
     # ------------------------------------------------------------ ends
 
     def _reset(self, stream: Stream, code: ErrorCode) -> None:
@@ -465,6 +439,8 @@ class Connection(Sender):
 
     def _drop(self, stream: Stream) -> None:
         super()._drop(stream)
+        if not stream.is_half_closed:
+            self._note_cut_short(stream.id)
         self._part_bytes -= stream.part_bytes
         stream.parts = []
         stream.part_bytes = 0
