@@ -4,11 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SECONDS ?= 600
+SEED    ?= 1
+RUNS    ?= 10000
 ROUNDS ?= 5
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
 
-.PHONY: help demo test verify fix proto bench soak interop docs site clean
+.PHONY: help demo test verify fix proto bench soak seeds interop docs site clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -52,6 +54,9 @@ site: $(STAMP) ## the documentation as a site, in build/site
 
 soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0
+
+seeds: $(STAMP) ## many runs of the simulator, on two cores: make seeds SEED=1 RUNS=10000
+	@$(BIN)/flaredb sim --seed $(SEED) --runs $(RUNS) --jobs 2
 
 interop: $(STAMP) ## TiKV's official Go client against a demo cluster; needs Go
 	@VENV=$(VENV) scripts/interop.sh

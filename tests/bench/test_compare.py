@@ -86,6 +86,7 @@ def test_a_dead_server_is_told(generator: Generator, flare: FlareCluster) -> Non
         generator.run(gone, Work("etcd", 1), 0.2, 0)
 
 
+@pytest.mark.timeout(300)
 def test_the_comparison_is_measured_and_told(
     tmp_path: Path, etcd: str, generator: Generator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

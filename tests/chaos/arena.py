@@ -24,7 +24,7 @@ from tests.integration.cluster import Cluster
 from tests.integration.moves import equal_checksums
 
 BUSY_DEADLINE_S = 60.0
-RESTART_DEADLINE_S = 60.0
+START_DEADLINE_S = RESTART_DEADLINE_S = 60.0
 PAUSES_S = (0.3, 1.0, 3.0)
 """Shorter than an election, about as long, and much longer (elections: 0.5 to 0.8 s)."""
 
@@ -139,7 +139,7 @@ class Arena:
                     self.clocks[number] = WallClock(self._directory / f"clock-{number}")
                     child.environment |= self.clocks[number].environment
             self._open.callback(self.cluster.close)
-            self.cluster.start()
+            self.cluster.start(max(START_DEADLINE_S, self._patience_s))
             self._open.enter_context(self.load)
         except BaseException:
             self._open.close()

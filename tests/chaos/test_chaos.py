@@ -11,6 +11,7 @@ import pytest
 from tests.chaos import disks, needs, syncs
 from tests.chaos.arena import Arena
 from tests.chaos.faults import FAULTS, Fault, cut_power_of_lying_disks
+from tests.chaos.soak import Soak
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -58,6 +59,18 @@ def test_nothing_is_lost_for_long(fault: Fault, tmp_path: Path, capsys: Capture)
         figures = arena.finish()
     with capsys.disabled():
         print(f"\n  {fault.name}, {stores} stores: {played} times in {time.monotonic() - began_s:.0f} s, {figures}")
+
+
+def test_a_small_soak_of_all_faults(tmp_path: Path, capsys: Capture) -> None:
+    """``python -m tests.chaos.soak`` in miniature: it deals what is wanted, plays it, and adds it up."""
+    needs.skip_without()
+    playable = [fault.name for fault in FAULTS if not needs.lacks(fault.needs)]
+    wanted = {name: 1 for name in ("kill", "pause", "partition", "power cut") if name in playable}
+    soak = Soak(wanted, 1, tmp_path)
+    assert soak.run(), soak.table()
+    assert all(soak.totals.counts[name] >= 1 for name in wanted)
+    with capsys.disabled():
+        print(f"\n{soak.table()}")
 
 
 def test_a_disk_that_forgets_is_noticed(tmp_path: Path) -> None:

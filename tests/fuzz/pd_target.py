@@ -141,12 +141,11 @@ class PdTarget:
 
     async def call(self, method: Method, data: bytes) -> Any:
         """The response; None if bytes or call were refused."""
-        request = _parsed(method, data)
         handler = self.service._handler(method.name)
         context = FakeContext()
-        if request is None or method.client_streaming or method.server_streaming:
+        if method.client_streaming or method.server_streaming:
             return None
-        response = await self._finish(handler.unary_unary(request, context), context)
+        response = await self._finish(handler.unary_unary(_read(handler, data), context), context)
         if response is not None:
             handler.response_serializer(response)
         return response
@@ -154,7 +153,7 @@ class PdTarget:
     async def stream(self, method: Method, datas: list[bytes]) -> None:
         """A stream that ends after these requests."""
         handler = self.service._handler(method.name)
-        requests = deque(filter(None, (_parsed(method, data) for data in datas)))
+        requests = deque(_read(handler, data) for data in datas)
         context = FakeContext()
         behaviour = handler.stream_stream or handler.stream_unary
         called = behaviour(_endless(requests), context)
@@ -197,6 +196,11 @@ def _all(core: PdCore) -> Any:
 async def _endless(requests: deque[Any]) -> Any:
     while requests:
         yield requests.popleft()
+
+
+def _read(handler: Any, data: bytes) -> Any:
+    """The request as gRPC would hand it over; what is not built gets the bytes."""
+    return handler.request_deserializer(data) if handler.request_deserializer else data
 
 
 def _parsed(method: Method, data: bytes) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fuzz.bytes_target import BytesTarget
 from tests.fuzz.disk_target import DiskTarget
+from tests.fuzz.files_target import FilesTarget
 from tests.fuzz.http2_target import Http2Target
 from tests.fuzz.kv_target import KvTarget
 from tests.fuzz.pd_target import PdTarget
@@ -21,9 +22,18 @@ TARGETS: dict[str, Any] = {
     "peer": PeerTarget,
     "bytes": BytesTarget,
     "disk": DiskTarget,
+    "files": FilesTarget,
     "http2": Http2Target,
 }
-SHARES = {"kv": 12, "pd": 15, "peer": 22, "bytes": 50, "disk": 1, "http2": 10}
+SHARES: dict[str, float] = {
+    "kv": 12,
+    "pd": 15,
+    "peer": 22,
+    "bytes": 50,
+    "disk": 0.9,
+    "files": 0.1,
+    "http2": 10,
+}
 """Parts of a long run, so that each target gets a fair part of its time."""
 
 CASES_PER_SEED = 2_000
@@ -33,6 +43,15 @@ CASES_PER_CHECK = 250
 async def play(name: str, seed: int) -> AsyncIterator[None]:
     """CASES_PER_SEED cases against one life of a target, with its own checks in between."""
     target = TARGETS[name](seed)
+    try:
+        async for _ in _play(name, seed, target):
+            yield
+    finally:
+        if hasattr(target, "close"):
+            target.close()
+
+
+async def _play(name: str, seed: int, target: Any) -> AsyncIterator[None]:
     if hasattr(target, "start"):
         await target.start()
     for case in range(1, CASES_PER_SEED + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import msgspec
@@ -11,13 +12,14 @@ from flaredb.engine.base import CF_META, CF_RAFT
 from flaredb.engine.memory import MemoryEngine
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.keys import apply_state_key, region_state_key
+from flaredb.model.limits import MIB
 from flaredb.raft import ConfState, Entry, EntryType, Message, MessageType, Snapshot, SnapshotMetadata
 from flaredb.store.bootstrap import load_regions
 from flaredb.store.messages import Beat, RaftEnvelope, RaftReceived
 from flaredb.wire.convert import region_from_pb
 from flaredb.wire.entries import EntryCorrupted, decode_entry
 from flaredb.wire.frames import FrameError, decode_envelopes, encode_envelopes
-from flaredb.wire.pb import metapb_pb2
+from flaredb.wire.pb import kvrpcpb_pb2, metapb_pb2
 from flaredb.wire.pd_states import decode_cluster
 from flaredb.wire.records import StateCorrupted, dump_record
 from flaredb.wire.snapshots import decode_chunk
@@ -30,8 +32,12 @@ from flaredb.wire.states import (
     encode_region,
 )
 from tests.fuzz.disk_target import DiskTarget
+from tests.fuzz.kv_target import KvTarget
 from tests.fuzz.peer_target import STORE_ID, PeerTarget
+from tests.fuzz.run import resident_bytes
 from tests.store.harness import region
+
+RAFT_ENTRY_BYTES_MAX = 8 * MIB
 
 
 @pytest.fixture
@@ -175,6 +181,26 @@ def test_a_reported_member_that_cannot_be(member: dict[str, int]) -> None:
     """PD kept it, and could not read it at its next start."""
     with pytest.raises(ValueError, match="member"):
         region_from_pb(metapb_pb2.Region(id=1, peers=[member]))
+
+
+async def test_a_refused_request_is_not_kept() -> None:
+    """Its error knew, by its trace, the request that it answered, for as long as nobody looked for cycles."""
+    target = KvTarget(1)
+    peer = target.store.peers[RegionId(1)]
+    epoch = metapb_pb2.RegionEpoch(version=peer.region.epoch.version, conf_ver=peer.region.epoch.conf_ver)
+    member = metapb_pb2.Peer(id=peer.region.peers[0].id, store_id=1)
+    context = kvrpcpb_pb2.Context(region_id=1, region_epoch=epoch, peer=member)
+    large = kvrpcpb_pb2.RawPutRequest(context=context, key=b"k", value=bytes(RAFT_ENTRY_BYTES_MAX + 1))
+    gc.collect()
+    gc.disable()
+    try:
+        before_bytes = resident_bytes(collect=False)
+        for _ in range(8):
+            answer = await target.call("RawPut", large.SerializeToString())
+            assert kvrpcpb_pb2.RawPutResponse.FromString(answer or b"").region_error.HasField("raft_entry_too_large")
+        assert resident_bytes(collect=False) < before_bytes + 4 * RAFT_ENTRY_BYTES_MAX
+    finally:
+        gc.enable()
 
 
 def test_an_apply_state_that_contradicts_itself() -> None:

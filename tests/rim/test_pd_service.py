@@ -96,6 +96,21 @@ async def test_keyspaces_are_refused_with_the_way_round_them(pd: PdRig) -> None:
             assert "without a keyspace and without API V2" in text
 
 
+async def test_bytes_that_are_no_request(pd: PdRig) -> None:
+    """Told, in unary calls, streams and etcd's; found by sending them to a real port."""
+    noise = b"\xff" * 9
+    for method in (PD_METHODS["ScanRegions"], PD_METHODS["AllocID"], ETCD_KV_METHODS["Range"]):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await pd.channel.unary_unary(method.path)(noise, timeout=5)
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert f"the request is no {method.request.DESCRIPTOR.full_name}" in (refusal.value.details() or "")
+    for name in STREAMS:
+        stream = pd.channel.stream_stream(PD_METHODS[name].path)(timeout=5)
+        await stream.write(noise)
+        assert await stream.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "the request is no" in (await stream.details() or "")
+
+
 async def test_what_is_not_built_says_so_by_name(pd: PdRig) -> None:
     for name in ("AskSplit", "SetExternalTimestamp"):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
@@ -321,5 +336,6 @@ async def test_the_directory_of_a_store_is_refused(tmp_path: Path) -> None:
 def test_clients_that_ping_often_are_tolerated() -> None:
     options = dict(SERVER_OPTIONS)
     assert options["grpc.http2.max_ping_strikes"] == 0
-    assert options["grpc.max_receive_message_length"] == options["grpc.max_send_message_length"] == -1
+    assert options["grpc.max_receive_message_length"] == 256 * 1024 * 1024
+    assert options["grpc.max_send_message_length"] == -1
     assert options["grpc.so_reuseport"] == 0

@@ -18,7 +18,7 @@ from flaredb.raft import MessageType
 from flaredb.raft.raft import Raft
 from flaredb.store import reads, ready
 from flaredb.store.messages import RaftReceived, RequestsReceived
-from flaredb.store.read_queue import ReadQueue
+from flaredb.store.read_queue import RoundNames
 from tests.raft import test_historic
 from tests.scenarios.promises import breaks, promise
 from tests.store.harness import CONFIG, Cluster, Node, region
@@ -30,7 +30,7 @@ PAUSE_MS = 3_000
 
 def retry_under_the_old_name() -> AbstractContextManager[Any]:
     """Every round of a replica has the same name."""
-    return patch.object(ReadQueue, "next_name", lambda self: b"the one and only")
+    return patch.object(RoundNames, "next", lambda self: b"the one and only")
 
 
 def answers_of_any_term() -> AbstractContextManager[Any]:

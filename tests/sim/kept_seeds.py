@@ -54,4 +54,11 @@ KEPT_SEEDS = (
         "8a5f124",
         "tests/store/test_raft_storage.py::test_what_does_not_fit_the_cache_is_there_before_it_is_written_and_after",
     ),
+    KeptSeed(
+        20001,
+        60,
+        "of two voters one was removed, the other lost power before its disk knew: a region without a leader, for ever",
+        "9fedcb7",
+        "tests/store/test_move.py::test_a_voter_that_lost_the_commit_of_a_removal_hears_of_it_from_the_tombstone",
+    ),
 )

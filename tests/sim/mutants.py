@@ -107,6 +107,8 @@ SLOW_FOLLOWERS = _busy(_on_slow_disks(_with_faults(partition_ms=3_000)))
 SPLITS = _busy(
     _on_slow_disks(_with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4
 )
+MOVES = _with_faults(order_ms=100, admin_ms=300, crash_ms=4_000, partition_ms=4_000)
+LONG_DEATHS = _with_faults(order_ms=200, admin_ms=500, crash_ms=5_000, new_store_ms=5_000, restart_ms_max=20_000)
 SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
 INSTALLS = _busy(
     _with_snapshots(_with_faults(crash_ms=700, aimed_crash_ms=700, order_ms=300)), cold_keys=100, hot_share=0.2
@@ -128,6 +130,10 @@ LATE_ANSWERS = _with_leases(
     Weather(delay_us_min=500, delay_us_max=3_000, stragglers=0.1, straggler_us_max=2_000 * MS),
 )
 STALE_LEASES = _with_leases(STALE_LEADERS, Weather(delay_us_min=500, delay_us_max=3_000))
+TRANSFERS = _with_leases(
+    _busy(_with_faults(order_ms=100, admin_ms=200, partition_ms=600, slow_link_ms=1_000)),
+    Weather(delay_us_min=500, delay_us_max=3_000),
+)
 
 
 # ------------------------------------------------ what is promised before it is durable
@@ -410,6 +416,75 @@ def _wrong_replica_takes_messages() -> Patches:
     return [(incoming, "_receiver", _receiver)]
 
 
+def _conf_change_applied_twice() -> Patches:
+    """Whoever proposed a change of members counts it when it is proposed, and again when it is applied."""
+    from flaredb.store import applier
+    from flaredb.store.bootstrap import write_region
+
+    true = applier.apply_change
+
+    def apply_change(peer: Any, entry: Any, batch: Any, request: Any) -> Any:
+        applied = true(peer, entry, batch, request)
+        if applied is None or request is None:
+            return applied
+        epoch = replace(applied.after.epoch, conf_ver=applied.after.epoch.conf_ver + 1)
+        peer.region = peer.storage.region = replace(applied.after, epoch=epoch)
+        write_region(peer.region, batch)
+        return replace(applied, after=peer.region)
+
+    return [(applier, "apply_change", apply_change)]
+
+
+def _quorum_not_looked_at() -> Patches:
+    from flaredb.store.commands import conf_change
+
+    return [
+        (conf_change, "_check_quorum_lives", lambda peer, after: None),
+        (conf_change, "_check_promotions", lambda peer, after: None),
+    ]
+
+
+# ------------------------------------------------ what was true once
+
+
+def _old_route_is_served() -> Patches:
+    """A store that a client's region cache still takes for the leader's answers reads, though it leads no more."""
+    from flaredb.model.commands import BatchGet, Get
+    from flaredb.store import admission, checks, reads
+
+    true_check, true_round = checks.check, reads.start_round
+
+    def check(peer: Any, store_id: Any, request: Any, regions: Any) -> None:
+        if peer.is_leader or not isinstance(request.command, Get | BatchGet):
+            true_check(peer, store_id, request, regions)
+
+    def start_round(peer: Any, now_ms: int) -> bool:
+        if peer.reads.waiting and not peer.is_leader:
+            peer.reads.confirmed.append((peer.applied_index, peer.reads.waiting))
+            peer.reads.waiting = []
+            return False
+        return true_round(peer, now_ms)
+
+    return [(admission, "check", check), (reads, "start_round", start_round)]
+
+
+def _lease_kept_after_transfer() -> Patches:
+    """Somebody was asked to campaign at once, and the lease still counts."""
+    from flaredb.raft import reads
+
+    true = reads.in_lease
+
+    def in_lease(raft: Any) -> bool:
+        kept = raft.lead_transferee, raft.lease_void, raft.lease_since
+        raft.lead_transferee, raft.lease_void, raft.lease_since = None, False, 0
+        try:
+            return true(raft)
+        finally:
+            raft.lead_transferee, raft.lease_void, raft.lease_since = kept
+
+    return [(reads, "in_lease", in_lease)]
+
+
 MUTANTS = (
     Mutant("an answer before the sync", _answer_before_sync, 5, "its disk", CRASHES),
     Mutant("a sync that does nothing", _sync_does_nothing, 5, "its disk", CRASHES),
@@ -437,4 +512,8 @@ MUTANTS = (
     Mutant("a destroyed replica whose rows stay", _destroyed_range_not_wiped, 10, "", EVERYTHING),
     Mutant("an install that is not resumed", _install_not_resumed, 40, "", INSTALLS, is_slow=True),
     Mutant("messages for a replica that is gone", _wrong_replica_takes_messages, 20, "", EVERYTHING),
+    Mutant("a change of members applied twice", _conf_change_applied_twice, 20, "", MOVES),
+    Mutant("a change of members that leaves no quorum", _quorum_not_looked_at, 40, "without a quorum", LONG_DEATHS),
+    Mutant("an old route that is served", _old_route_is_served, 20, "linearizable", STALE_LEADERS),
+    Mutant("a lease kept after a transfer", _lease_kept_after_transfer, 10, "lease", TRANSFERS),
 )

@@ -23,12 +23,14 @@ from flaredb.raft import (
 from flaredb.store.commands import conf_change
 from flaredb.store.lifecycle import read_tombstone
 from flaredb.store.messages import (
+    Effect,
     LeadersHandedOver,
     OrderReceived,
     RegionsListed,
+    Sync,
 )
 from flaredb.wire.entries import encode_change_peers
-from tests.store.harness import Cluster, put, region
+from tests.store.harness import Cluster, Node, put, region
 from tests.store.move_rig import ADD, LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of, roles
 
 # ------------------------------------------------ the whole way
@@ -73,6 +75,33 @@ def test_the_new_store_is_reported_pending_until_it_has_its_snapshot() -> None:
     pending = [[meta.id for meta in report.heartbeat.pending_peers] for report in leader.reports]
     assert pending[0] == [NEW.id], "at once after the change"
     assert pending[-1] == [], "as soon as it has caught up, not at the next regular report"
+
+
+def test_a_voter_that_lost_the_commit_of_a_removal_hears_of_it_from_the_tombstone() -> None:
+    """Of two voters one is removed and gone; the other loses power before its disk knows that. It needs both votes."""
+    made = cluster()
+    fill(made, 5)
+    made.change(1, (REMOVE, follower_of(made, 1)))
+    made.run_for(300)
+    leader, gone = made.await_leader(1), follower_of(made, 1)
+    before = leader.store.peers[R1].region.epoch.conf_ver
+    perform = made._perform
+
+    def without_the_last_sync(node: Node, effect: Effect) -> None:
+        peer = leader.store.peers[R1]
+        if not (isinstance(effect, Sync) and node is leader and peer.region.epoch.conf_ver > before):
+            perform(node, effect)
+
+    made._perform = without_the_last_sync
+    made.change(1, (REMOVE, gone))
+    made.run_until(lambda: R1 not in made.nodes[gone.store_id].store.peers)
+    made.crash(leader.id)
+    made._perform = perform
+    made.run_for(50)
+    made.restart(leader.id)
+    assert made.nodes[leader.id].store.peers[R1].region.epoch.conf_ver == before, "it has forgotten"
+    assert list(roles(made.await_leader(1).store.peers[R1].region)) == [leader.id]
+    assert made.await_leader(1).store.peers[R1].region.epoch.conf_ver == before + 1
 
 
 def test_a_range_may_come_back_to_a_store_with_a_higher_peer_id() -> None:

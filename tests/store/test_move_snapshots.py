@@ -336,10 +336,11 @@ def test_a_snapshot_is_refused_when_a_neighbour_took_its_range_after_its_replica
     made.run_until(lambda: late)
     made.split(made.newest(1), b"key0002")
     node, newborn = made.nodes[StoreId(4)], made.newest(101)
+    del node.store.awake[R1]
     parent = node.store.peers.pop(R1)  # as if the parent's replica had not been made yet
     made.drop = lambda envelope: envelope.region_id == 1 and envelope.to_store == 4
     made.run_until(lambda: newborn.id in node.store.peers and len(late) == 2)
-    node.store.peers[R1] = parent
+    node.store.peers[R1] = node.store.awake[R1] = parent
     for sender, effect in late:
         node.inbox.append(SnapshotReceived(effect.envelope, node.files.save(cut_chunks(effect))))
         sender.inbox.append(SnapshotSent(effect.envelope.region_id, effect.envelope.to_peer, True))
@@ -351,3 +352,20 @@ def test_a_snapshot_is_refused_when_a_neighbour_took_its_range_after_its_replica
     made.await_caught_up(1, NEW)
     made.await_caught_up(101, newborn.peer_on(StoreId(4)))
     assert made.rows(4) == made.rows(made.await_leader(1).id)
+
+
+def test_a_replica_removed_in_the_step_that_took_its_snapshot_leaves_no_file() -> None:
+    made = cluster()
+    fill(made, 4)
+    late: list[SendSnapshot] = []
+    made.carry = lambda node, effect: late.append(effect)  # type: ignore[method-assign]
+    made.change(1, (LEARNER, NEW))
+    made.run_until(lambda: late)
+    node, envelope = made.nodes[StoreId(4)], late[0].envelope
+    file = node.files.save(cut_chunks(late[0]))
+    message = Message(to=NEW.id, from_=envelope.from_peer)
+    ids = (envelope.region_id, envelope.from_peer, envelope.from_store, NEW.id, NEW.store_id)
+    notice = RaftEnvelope(*ids, envelope.conf_ver + 1, envelope.version, message, is_tombstone=True)
+    made.step_node(node, [SnapshotReceived(envelope, file), RaftReceived([notice])])
+    assert R1 not in node.store.peers
+    assert not node.files.files

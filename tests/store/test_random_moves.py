@@ -182,7 +182,9 @@ def run(seed: int) -> Counter[str]:
         cluster.pd_acts()
         cluster.round(cluster.rng.choice((1, 5, 10)))
         cluster.check_leaders()
-        workload.step()
+        if not cluster.is_calm():
+            workload.step()
+        workload.outcomes["asleep"] += cluster.sleepers()
     workload.outcomes["snapshots"] = cluster.snapshots_carried
     cluster.heal()
     settle(cluster)
@@ -259,6 +261,7 @@ def test_random_moves(first: int) -> None:
     assert outcomes["write: done"] > 300, outcomes
     assert outcomes["read: done"] > 200, outcomes
     assert outcomes["snapshots"] > 10, outcomes
+    assert outcomes["asleep"] > 500, outcomes
     assert outcomes["read by lease"] > 100, outcomes
 
 

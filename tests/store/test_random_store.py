@@ -5,6 +5,8 @@ numbers, so linearizability is easy to see:
 - a read returns at least what was acknowledged, or read, before it began, and never what was not yet asked for;
 - a write answered as overtaken (StaleCommand) is never seen;
 - after the faults all replicas agree, and every acknowledged write is there.
+
+Now and then nobody asks for anything for a while, and regions fall asleep.
 """
 
 from __future__ import annotations
@@ -60,9 +62,13 @@ class FaultyCluster(Cluster):
             read_timeout_ms=400,
             write_timeout_ms=1_000,
             batch_entry_size_bytes=self.rng.choice((40, 1 << 20)),
+            hibernate_regions=seed % 8 != 0,
+            idle_elections=self.rng.choice((0, 1, 3)),
             lease_reads=self.rng.random() < 0.8,
             **self.settings(),
         )
+        self.calm_chance = self.rng.choice((0.0, 0.01, 0.03))
+        self.calm_rounds = 0
         self.loss = self.rng.choice((0.0, 0.02, 0.15))
         self.slow_sync = self.rng.choice((0.0, 0.3, 0.8))
         self.crash_chance = self.rng.choice((0.0, 0.005, 0.02))
@@ -164,6 +170,18 @@ class FaultyCluster(Cluster):
             self.clocks[store_id] = (self.now_ms, shown, 1 + (2 * self.rng.random() - 1) * self.drift)
         if self.rng.random() < 0.01:
             self.cut = {self.rng.choice(sorted(self.nodes))} if not self.cut else set()
+
+    def is_calm(self) -> bool:
+        """True while nobody asks for anything."""
+        if self.calm_rounds:
+            self.calm_rounds -= 1
+        elif self.rng.random() < self.calm_chance:
+            self.calm_rounds = self.rng.choice((20, 100))
+        return self.calm_rounds > 0
+
+    def sleepers(self) -> int:
+        """Replicas that sleep now."""
+        return sum(len(node.store.peers) - len(node.store.awake) for node in self.live())
 
     def crash(self, store_id: int, keep: str = "synced") -> None:
         self.reads_by_lease += self.nodes[StoreId(store_id)].store.read_counts.by_lease
@@ -270,7 +288,9 @@ def run(seed: int) -> Counter[str]:
     for _ in range(ROUNDS):
         cluster.disturb()
         cluster.round(cluster.rng.choice((1, 5, 10)))
-        workload.step()
+        if not cluster.is_calm():
+            workload.step()
+        workload.outcomes["asleep"] += cluster.sleepers()
     cluster.heal()
     for owner in REGIONS:
         cluster.await_leader(owner.id)
@@ -331,6 +351,7 @@ def test_random_faults(first: int) -> None:
     outcomes = run_seeds(run, range(first, first + 15))
     assert outcomes["write: done"] > 500, outcomes
     assert outcomes["read: done"] > 500, outcomes
+    assert outcomes["asleep"] > 500, outcomes
     assert outcomes["read by lease"] > 300, outcomes
 
 

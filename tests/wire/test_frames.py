@@ -1,5 +1,6 @@
 """The codec of Raft envelopes: nothing is lost, nothing foreign is accepted."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +100,16 @@ def test_a_beat_is_the_envelope_of_a_heartbeat(is_answer: bool) -> None:
     whole = RaftEnvelope(RegionId(10), PeerId(11), StoreId(1), PeerId(12), StoreId(2), 3, 4, message)
     for name in RaftEnvelope.__slots__:
         assert getattr(decoded, name) == getattr(whole, name), name
+
+
+def test_a_drowsy_beat_stays_drowsy_and_one_of_an_earlier_release_is_not() -> None:
+    drowsy = beat()
+    drowsy.is_drowsy = True
+    [decoded] = decode_envelopes(encode_envelopes([drowsy]))
+    assert decoded == drowsy
+    fields = msgspec.msgpack.decode(encode_envelopes([drowsy])[1:])
+    older = msgspec.msgpack.encode(([], [fields[1][0][:-1]]))
+    assert decode_envelopes(bytes([ENVELOPES_VERSION]) + older) == [beat()]
 
 
 def test_the_order_is_kept_but_beats_come_last() -> None:

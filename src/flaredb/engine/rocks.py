@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn, Self
 from weakref import WeakSet
 
 import rocksdict as rd
@@ -40,14 +40,21 @@ from flaredb.engine.base import (
     Pressure,
     WriteBatch,
 )
-from flaredb.engine.rocks_errors import file_size_bytes, raise_open_error, raise_read_error, wal_files
+from flaredb.engine.rocks_errors import (
+    check_logs,
+    file_size_bytes,
+    raise_open_error,
+    raise_read_error,
+    wal_files,
+)
 from flaredb.engine.rocks_load import LOADING_DIRECTORY, RocksLoad, clear_loading
+from flaredb.engine.rocks_mark import SyncMark
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.engine.rocks_range import RocksRangeReader
+from flaredb.engine.rocks_scan import ByName, Reader
 from flaredb.engine.rocks_size import Span, file_numbers, size_in_range
 
 _ABOVE_EVERY_KEY = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
-_CHUNK_ROWS = 64
 _COUNTED_ROWS_MAX = 1_000
 _MEMTABLE_ROWS = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 _READ_AHEAD_BYTES = 256 * 1024
@@ -68,11 +75,15 @@ def open_rocks(path: str | os.PathLike[str], options: RocksOptions | None = None
     try:
         os.makedirs(directory, exist_ok=True)
         clear_loading(directory)
+        check_logs(directory)
+        mark = SyncMark(directory, options.mark_every_s)
+        mark.check_files()
         families = _family_options(options)
         database = rd.Rdict(directory, _database_options(options), families)
+        mark.check_sequence(database.latest_sequence_number())
     except Exception as error:
         raise_open_error(directory, error)
-    return RocksEngine(directory, database, families, options.sst_file_size_bytes)
+    return RocksEngine(directory, database, families, options.sst_file_size_bytes, mark)
 
 
 class RocksBatch:
@@ -110,150 +121,7 @@ class RocksBatch:
         self.native = rd.WriteBatch(raw_mode=True)
 
 
-class _ByName(dict[str, Any]):
-    """A dict by column family whose missing key is the contract's ValueError."""
-
-    def __missing__(self, cf: str) -> NoReturn:
-        raise ValueError(f"unknown column family {cf!r}; there are {', '.join(ALL_CFS)}")
-
-
-class _LiveScan:
-    """One scan: what is left of its range, and the iterator where `close` can find it and let it go."""
-
-    __slots__ = ("__weakref__", "_bounds", "_end", "_keys_only", "_seeks", "_shared", "_start", "iterator", "reverse")
-
-    def __init__(
-        self, iterator: Any, bounds: Any, start: bytes, end: bytes | None, reverse: bool, keys_only: bool, shared: bool
-    ) -> None:
-        self._bounds = bounds  # of the iterator, which does not keep them alive itself
-        self.iterator: Any | None = iterator
-        self._shared = shared  # other scans move the iterator too: seek before every chunk
-        self._seeks = True
-        self._start = start
-        self._end = end
-        self.reverse = reverse
-        self._keys_only = keys_only
-
-    def take_ascending(self, wanted: int) -> list[tuple[bytes, bytes]]:
-        """Up to `wanted` rows; fewer only when the range is over, which the iterator's status must confirm."""
-        rows: list[tuple[bytes, bytes]] = []
-        iterator, end, keys_only = self.iterator, self._end, self._keys_only
-        assert iterator is not None
-        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.next
-        if self._seeks:
-            iterator.seek(self._start)
-            self._seeks = self._shared
-        while len(rows) < wanted:
-            if not valid():
-                iterator.status()
-                return rows
-            row_key = key()
-            if end is not None and row_key >= end:
-                return rows
-            rows.append((row_key, b"" if keys_only else value()))
-            step()
-        if rows:
-            self._start = rows[-1][0] + b"\0"
-        return rows
-
-    def take_descending(self, wanted: int) -> list[tuple[bytes, bytes]]:
-        """The same from the end of the range down."""
-        rows: list[tuple[bytes, bytes]] = []
-        iterator, start, keys_only = self.iterator, self._start, self._keys_only
-        assert iterator is not None
-        valid, key, value, step = iterator.valid, iterator.key, iterator.value, iterator.prev
-        if self._seeks:
-            self._seek_below_end()
-            self._seeks = self._shared
-        while len(rows) < wanted:
-            if not valid():
-                iterator.status()
-                return rows
-            row_key = key()
-            if row_key < start:
-                return rows
-            rows.append((row_key, b"" if keys_only else value()))
-            step()
-        if rows:
-            self._end = rows[-1][0]
-        return rows
-
-    def _seek_below_end(self) -> None:
-        iterator, end = self.iterator, self._end
-        assert iterator is not None
-        if end is None:
-            iterator.seek_to_last()
-            return
-        iterator.seek_for_prev(end)
-        if iterator.valid() and iterator.key() == end:
-            iterator.prev()
-
-
-class _Reader:
-    """Scans, over iterators that a subclass provides."""
-
-    _SHARED_ITERATORS: ClassVar[bool] = False
-
-    __slots__ = ("_scans", "_sources", "path")
-
-    def __init__(self, path: str, sources: _ByName) -> None:
-        self.path = path
-        self._sources = sources
-        self._scans: WeakSet[_LiveScan] = WeakSet()
-
-    def scan(
-        self,
-        cf: str,
-        start: bytes,
-        end: bytes | None,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-        keys_only: bool = False,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        self._check_usable()
-        iterator, bounds = self._iterator(cf, end)
-        if end is not None and start >= end:
-            return iter(())
-        live = _LiveScan(iterator, bounds, start, end, reverse, keys_only, self._SHARED_ITERATORS)
-        if limit is not None and limit <= _CHUNK_ROWS:
-            return iter(self._take(live, limit))
-        self._scans.add(live)
-        return self._rows(live, limit)
-
-    def _rows(self, live: _LiveScan, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
-        left = limit
-        while left is None or left > 0:
-            wanted = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            chunk = self._take(live, wanted)
-            yield from chunk
-            if len(chunk) < wanted:
-                return
-            if left is not None:
-                left -= wanted
-
-    def _take(self, live: _LiveScan, wanted: int) -> list[tuple[bytes, bytes]]:
-        if live.iterator is None:
-            raise EngineClosed(f"{self.path}: closed during a scan")
-        try:
-            return live.take_descending(wanted) if live.reverse else live.take_ascending(wanted)
-        except Exception as error:
-            raise_read_error(self.path, error)
-
-    def _iterator(self, cf: str, end: bytes | None) -> tuple[Any, Any]:
-        """An iterator of the reader's moment, which may be bounded above by `end`, and what must outlive it."""
-        raise NotImplementedError
-
-    def _drop_scans(self) -> None:
-        for live in list(self._scans):
-            live.iterator = None
-        self._scans.clear()
-
-    def _check_usable(self) -> Any:
-        raise NotImplementedError
-
-
-class RocksSnapshot(_Reader):
+class RocksSnapshot(Reader):
     """A library snapshot for gets and a pinned iterator for scans, of each column family.
 
     All show the same moment because the owner alone writes, and takes snapshots (contract, 5).
@@ -262,9 +130,9 @@ class RocksSnapshot(_Reader):
     _SHARED_ITERATORS = True
     __slots__ = ("__weakref__", "_engine", "_iterators")
 
-    def __init__(self, engine: RocksEngine, families: _ByName) -> None:
-        super().__init__(engine.path, _ByName((cf, family.snapshot()) for cf, family in families.items()))
-        self._iterators = _ByName((cf, family.iter(rd.ReadOptions())) for cf, family in families.items())
+    def __init__(self, engine: RocksEngine, families: ByName) -> None:
+        super().__init__(engine.path, ByName((cf, family.snapshot()) for cf, family in families.items()))
+        self._iterators = ByName((cf, family.iter(rd.ReadOptions())) for cf, family in families.items())
         self._engine: RocksEngine | None = engine
 
     def get(self, cf: str, key: bytes) -> bytes | None:
@@ -283,8 +151,8 @@ class RocksSnapshot(_Reader):
     def close(self) -> None:
         self._engine = None
         self._drop_scans()
-        self._sources = _ByName()
-        self._iterators = _ByName()
+        self._sources = ByName()
+        self._iterators = ByName()
 
     def __enter__(self) -> Self:
         return self
@@ -313,7 +181,7 @@ def _once(end: bytes | None) -> Any:
     return options
 
 
-class RocksEngine(_Reader):
+class RocksEngine(Reader):
     """An `Engine` in a directory. Made by `open_rocks`."""
 
     __slots__ = (
@@ -321,17 +189,21 @@ class RocksEngine(_Reader):
         "_failure",
         "_family_options",
         "_handles",
+        "_mark",
         "_snapshots",
         "_sync_lock",
         "_table_size_bytes",
     )
 
-    def __init__(self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int) -> None:
-        super().__init__(path, _ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
+    def __init__(
+        self, path: str, database: Any, family_options: dict[str, Any], table_size_bytes: int, mark: SyncMark
+    ) -> None:
+        super().__init__(path, ByName((cf, database.get_column_family(cf)) for cf in ALL_CFS))
         self._database: Any | None = database
-        self._family_options = _ByName(family_options)
+        self._mark = mark
+        self._family_options = ByName(family_options)
         self._table_size_bytes = table_size_bytes
-        self._handles = _ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
+        self._handles = ByName((cf, database.get_column_family_handle(cf)) for cf in ALL_CFS)
         self._snapshots: WeakSet[RocksSnapshot | RocksRangeReader] = WeakSet()
         self._failure = ""
         self._sync_lock = threading.Lock()  # held by a running sync; close waits for it
@@ -403,8 +275,10 @@ class RocksEngine(_Reader):
     def sync(self) -> None:
         with self._sync_lock:
             database = self._check_usable()
+            sequence = database.latest_sequence_number()
             try:
                 database.flush_wal(True)
+                self._mark.note(sequence)
             except Exception as error:
                 self._fail("sync", error)
 
@@ -476,9 +350,12 @@ class RocksEngine(_Reader):
             failed_before, self._failure = bool(self._failure), "closed"
             problem = ""
             try:
+                sequence = database.latest_sequence_number()
                 database.close()  # flushes the memtables, so it fails where the disk does
+                self._mark.note(sequence, at_once=True)
             except Exception as error:
                 problem = str(error)
+            self._mark.close()
             del database  # the last reference: lets the directory go even then
             if problem and not failed_before:
                 raise EngineFailed(f"{self.path}: closed, but the last flush failed: {problem}")

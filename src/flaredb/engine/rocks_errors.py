@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from mmap import ACCESS_READ, mmap
 from typing import NoReturn
 
 from flaredb.engine.base import EngineCorrupted, EngineError, EngineLocked
+from flaredb.engine.rocks_mark import MarkBroken, wrong_in_log
 
 
 def wal_files(path: str) -> list[os.DirEntry[str]]:
@@ -35,14 +37,27 @@ def raise_open_error(path: str, error: Exception) -> NoReturn:
             f"{path}: in use by another process or another engine of this one; "
             "stop that one or choose another data directory"
         ) from error
-    if "Corruption" in text:
+    if "Corruption" in text or isinstance(error, MarkBroken):
         raise EngineCorrupted(_corruption_advice(path, text)) from error
     raise EngineError(f"{path}: cannot open: {text}") from error
 
 
+def check_logs(path: str) -> None:
+    """Errors: MarkBroken if a log is damaged in a way that the library does not tell; OSError."""
+    with os.scandir(path) as entries:
+        manifests = [entry for entry in entries if entry.name.startswith("MANIFEST-")]
+    for entry in (*wal_files(path), *manifests):
+        if not file_size_bytes(entry):
+            continue
+        with open(entry.path, "rb") as log, mmap(log.fileno(), 0, access=ACCESS_READ) as data:
+            wrong = wrong_in_log(data)
+        if wrong is not None:
+            raise MarkBroken(f"{entry.name} {wrong}")
+
+
 def _corruption_advice(path: str, text: str) -> str:
     where = ""
-    if path not in text:  # the log reader does not say which file it was reading
+    if text.startswith("Corruption") and path not in text:  # the log reader does not say which file it was reading
         names = [entry.name for entry in wal_files(path) if file_size_bytes(entry) > 0]
         where = f" (most likely in the write-ahead log {', '.join(names)})" if names else ""
     return (

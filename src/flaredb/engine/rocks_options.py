@@ -47,6 +47,9 @@ class RocksOptions:
     compression: str = "lz4"
     """`lz4`, `zstd`, `snappy` or `none`."""
 
+    mark_every_s: float = 1.0
+    """How often the number of the last synced write is noted (rocks_mark)."""
+
     def validate(self) -> None:
         """Check the relations between fields. Errors: ValueError that names the fields."""
         if self.write_buffer_size_bytes > self.write_buffers_size_bytes:

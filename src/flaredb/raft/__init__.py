@@ -32,6 +32,7 @@ from .errors import (
 )
 from .invariants import check_invariants
 from .progress import Inflights, Progress, ProgressState
+from .quiet import Rest
 from .quorum import JointConfig, VoteResult, majority
 from .raft import Raft
 from .raft_log import RaftLog
@@ -107,6 +108,7 @@ __all__ = [
     "ReadState",
     "Ready",
     "RequestSnapshotDropped",
+    "Rest",
     "Snapshot",
     "SnapshotMetadata",
     "SnapshotOutOfDate",

@@ -412,6 +412,12 @@ class Raft:
         leader.append_empty(self)
         self.trace(f"became leader at term {self.term}")
 
+    def lead_again(self, index: int) -> None:
+        """Lead this term as before, all of whose log up to ``index`` is committed and applied (quiet.py)."""
+        self._become(_LEADER)
+        self.pending_conf_index = self.uncommitted_tail_index = index
+        self.raft_log.max_apply_unpersisted_log_limit = self.max_apply_unpersisted_log_limit
+
     # Persistence and applying, reported by RawNode.
 
     def on_persist_entries(self, index: int, term: int) -> None:

@@ -11,15 +11,16 @@ may come in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from . import leader
+from . import leader, quiet
 from .confchange_codec import encode
 from .config import Config
 from .errors import RaftInvariantError, StepLocalMsg, StepPeerNotFound
+from .quiet import Rest
 from .raft import Raft
 from .storage import Storage
 from .tracker import ProgressTracker
@@ -170,6 +171,15 @@ class RawNode:
         self._prev_leader = raft.leader_id
         self._prev_state = raft.state
 
+    @classmethod
+    def rested(cls, config: Config, storage: Storage, rng: Random, rest: Rest) -> RawNode:
+        """The node whose ``rest()`` this is, on the same storage. Call ``resume`` before anything else."""
+        node = cls(config, storage, rng)
+        quiet.restore(node.raft, rest)
+        node._prev_leader = node.raft.leader_id
+        node._prev_state = node.raft.state
+        return node
+
     # Inputs.
 
     def tick(self) -> bool:
@@ -269,6 +279,22 @@ class RawNode:
             return False
         leader.hear(raft, pr, tick)
         return True
+
+    def is_settled(self) -> bool:
+        """True when this replica, which leads or knows its leader, has nothing to do until somebody wants something."""
+        return not self._records and not self._is_changed() and quiet.is_settled(self.raft)
+
+    def is_matched_by(self, members: Iterable[int]) -> bool:
+        """True when these members hold all of this leader's log, and make a quorum together with it."""
+        return quiet.is_matched_by(self.raft, members)
+
+    def rest(self) -> Rest:
+        """What it takes to make this node anew. Pre: is_settled, and for a leader is_matched_by all other members."""
+        return quiet.rest_of(self.raft)
+
+    def resume(self, missed_ticks: int, silent: Container[int] = ()) -> None:
+        """Go on after a time without ticks, of which so many are counted; no lease from before holds (quiet.py)."""
+        quiet.resume(self.raft, missed_ticks, silent)
 
     def read_index(self, rctx: bytes) -> None:
         """Ask for a linearizable read; the answer comes as a ReadState with the same rctx, or never: repeat with

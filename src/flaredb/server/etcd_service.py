@@ -8,6 +8,7 @@ import grpc
 
 from flaredb.pd import messages as m
 from flaredb.server.pd_loop import PdLoop
+from flaredb.server.pd_requests import reader, unary
 from flaredb.wire.pb import etcdserverpb_pb2, mvccpb_pb2
 
 SAFE_POINT_KEY = b"/tidb/store/gcworker/saved_safe_point"
@@ -30,8 +31,8 @@ class EtcdService:
                 "etcdserverpb.Cluster",
                 {
                     "MemberList": grpc.unary_unary_rpc_method_handler(
-                        self._member_list,
-                        etcdserverpb_pb2.MemberListRequest.FromString,
+                        unary(self._member_list),
+                        reader(etcdserverpb_pb2.MemberListRequest),
                         etcdserverpb_pb2.MemberListResponse.SerializeToString,
                     )
                 },
@@ -40,8 +41,8 @@ class EtcdService:
                 "etcdserverpb.KV",
                 {
                     "Range": grpc.unary_unary_rpc_method_handler(
-                        self._range,
-                        etcdserverpb_pb2.RangeRequest.FromString,
+                        unary(self._range),
+                        reader(etcdserverpb_pb2.RangeRequest),
                         etcdserverpb_pb2.RangeResponse.SerializeToString,
                     )
                 },

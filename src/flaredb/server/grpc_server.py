@@ -8,16 +8,19 @@ from typing import Any
 import grpc
 
 from flaredb.model.errors import ConfigError
+from flaredb.model.limits import MIB
 
 _HANDSHAKE_TIMEOUT_MS = 10_000
+_MESSAGE_BYTES_MAX = 256 * MIB
 
 SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
     # Clients ping every 10 s, with and without calls; by default a server sends them away for it.
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A batch put of 5 MiB is usual; what a store takes is bounded by its own limits, with better messages.
-    ("grpc.max_receive_message_length", -1),
+    # A batch put of 5 MiB is usual, and a client's frame may hold a hundred of them; what a store takes is bounded by
+    # its own limits, with better messages. This one is for what no client sends: it would have to fit into memory.
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", -1),
     # Two servers on one port would share its connections silently.
     ("grpc.so_reuseport", 0),

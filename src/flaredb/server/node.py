@@ -394,7 +394,7 @@ class StoreNode:
         store = self.loop.store
         return {
             "has its first regions": store.is_started,
-            "every region has a leader": all(peer.node.raft.leader_id for peer in store.peers.values()),
+            "every region has a leader": all(peer.leader_id for peer in store.peers.values()),
         }
 
 
@@ -416,6 +416,7 @@ def _store_config(settings: StoreSettings) -> StoreConfig:
         batch_entry_size_bytes=min(StoreConfig().batch_entry_size_bytes, raft.raft_entry_max_size_bytes),
         message_size_bytes_max=raft.raft_max_size_per_msg_bytes,
         inflight_messages_max=raft.raft_max_inflight_msgs,
+        hibernate_regions=raft.hibernate_regions,
         lease_reads=raft.read_mode == "lease",
         lease_ms=raft.raft_store_max_leader_lease_ms,
         log_gc_interval_ms=raft.raft_log_gc_tick_interval_ms,

@@ -11,6 +11,7 @@ import grpc
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.pd import messages as m
 from flaredb.pd.messages import PdError
+from flaredb.server import pd_requests
 from flaredb.server.order_streams import OrderStream, OrderStreams
 from flaredb.server.pd_loop import PdLoop
 from flaredb.server.pd_scheduling import SchedulingCalls, TimedUnary, wait_ms_of
@@ -85,9 +86,9 @@ class PdService:
         method = PD_METHODS[name]
         make = getattr(grpc, f"{method.arity}_rpc_method_handler")
         if name in self._unary or name in self._timed:
-            return make(self._checked(name), method.request.FromString, _serialize)
+            return make(pd_requests.unary(self._checked(name)), pd_requests.reader(method.request), _serialize)
         if name in self._streams:
-            return make(self._streams[name], method.request.FromString, _serialize)
+            return make(pd_requests.stream(self._streams[name]), pd_requests.reader(method.request), _serialize)
         return make(_refuse(name))
 
     def _checked(self, name: str) -> Any:

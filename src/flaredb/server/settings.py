@@ -179,6 +179,9 @@ class RaftstoreSettings(Section, frozen=True, kw_only=True):
     split_region_check_tick_interval_ms: Positive = 1_000
     """Between two looks at which regions have outgrown their size; a look is cheap. TiKV: 10s."""
 
+    hibernate_regions: bool = True
+    """Regions without anything to do sleep: they are not ticked and exchange no heartbeats."""
+
     messages_per_tick: Positive = 4_096
     """Inputs that one step takes at most."""
 

@@ -16,6 +16,7 @@ from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
 from flaredb.raft import Compacted, Configuration, MessageType
 from flaredb.raft import check_invariants as check_raft
+from flaredb.sim.quorum import QuorumRule
 from flaredb.sim.world import Violation, World
 from flaredb.store.invariants import check_members, check_peer, check_store
 from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
@@ -46,6 +47,8 @@ class Invariants:
         self._last_vote: dict[PeerKey, tuple[int, PeerId]] = {}
         self._last_ack: dict[PeerKey, tuple[int, int]] = {}
         """(term, index) of the newest acknowledgement that left."""
+        self._acked: dict[PeerKey, int] = {}
+        self._quorum = QuorumRule(self._acked)
         self._seen_applied: dict[PeerKey, int] = {}
         """Of the lives that go on."""
         self._seen_epoch: dict[PeerKey, RegionEpoch] = {}
@@ -155,6 +158,7 @@ class Invariants:
             self._seen_applied[key] = peer.applied_index
         if peer.is_leader:
             self._check_leader(node, peer)
+            self._quorum.check(node, peer)
         if peer.region.epoch is not self._seen_epoch[key] or peer.node.raft.prs.conf is not self._seen_conf[key]:
             self._check_epoch(node, peer, key)
             self._seen_conf[key] = peer.node.raft.prs.conf
@@ -244,6 +248,7 @@ class Invariants:
         key = (envelope.region_id, envelope.from_peer)
         if message.msg_type is MessageType.MsgAppendResponse:
             self._last_ack[key] = (message.term, message.index)
+            self._acked[key] = max(self._acked.get(key, 0), message.index)
         elif message.msg_type is MessageType.MsgRequestVoteResponse:
             vote = (*key, message.term)
             if self._votes.setdefault(vote, envelope.to_peer) != envelope.to_peer:

@@ -249,6 +249,8 @@ def _store(rng: Random, seed: int) -> StoreConfig:
         region_max_keys=1_500,
         batch_split_limit=rng.choice((1, 10)),
         split_region_check_tick_interval_ms=500,
+        hibernate_regions=seed % 5 != 0,
+        idle_elections=(3, 0, 1)[seed // 5 % 3],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flaredb.sim.world import Action, World
+from flaredb.sim.world import SECOND, Action, World
 
 
 class Process:
@@ -26,6 +26,11 @@ class Process:
     def is_paused(self) -> bool:
         """True while the process stands still."""
         return self.world.now_us < self._paused_until_us
+
+    @property
+    def last_paused_us(self) -> int:
+        """When it stood still last, or will have; long ago: never."""
+        return self._paused_until_us or -SECOND * 1_000
 
     def pause(self, duration_us: int) -> None:
         """Stand still: messages wait, time passes. A pause of 0 ends the one under way."""

@@ -96,6 +96,9 @@ class StoreNode(Process):
         """Somebody has asked PD to empty this store."""
 
         self.deaths = 0
+        self.died_us = 0
+        """When it died last."""
+
         self.fatal_reason = ""
         self._inbox: list[Input] = []
         self._is_scheduled = False
@@ -136,6 +139,7 @@ class StoreNode(Process):
             return
         self.is_up = False
         self.deaths += 1
+        self.died_us = self.world.now_us
         self.begin_life()
         self.aim = None
         self.fatal_reason = why

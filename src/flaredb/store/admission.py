@@ -21,6 +21,7 @@ from flaredb.store.commands.conf_change import propose_change
 from flaredb.store.commands.split import ask_split
 from flaredb.store.commands.write import collect_write
 from flaredb.store.config import BUSY_BACKOFF_MS
+from flaredb.store.hibernation import wake
 from flaredb.store.messages import RefreshRoutes
 from flaredb.store.peer import Peer
 from flaredb.store.splitting import give_up_split
@@ -87,6 +88,7 @@ def admit(store: StoreState, request: Request) -> None:
     if peer is None or not peer.is_initialised:
         _admit_unknown(store, request)
         return
+    wake(store, peer)
     try:
         check(peer, store.store_id, request, store.region_map)
         _queue(store, peer, request)

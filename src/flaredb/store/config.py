@@ -108,6 +108,12 @@ class StoreConfig:
     scan_slice_rows: int = 1024
     """Rows of a long scan read per step."""
 
+    hibernate_regions: bool = True
+    """raftstore.hibernate-regions: regions without anything to do sleep (hibernation.py)."""
+
+    idle_elections: int = 3
+    """Election timeouts without anything to do before a region goes to sleep."""
+
     log_gc_interval_ms: int = 3000
     """raftstore.raft-log-gc-tick-interval"""
 

@@ -10,6 +10,8 @@ from flaredb.store.peer import Peer, Traffic
 
 def pending_peers(peer: Peer) -> tuple[PeerMeta, ...]:
     """Other replicas that the log cannot bring up to date: they wait for a snapshot, or for a first word."""
+    if peer.rest is not None:
+        return ()
     progress = peer.node.raft.prs.progress
     truncated_index = peer.storage.apply_state.truncated_index
     return tuple(

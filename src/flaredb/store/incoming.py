@@ -10,7 +10,9 @@ from __future__ import annotations
 from flaredb.model.ids import PeerId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
-from flaredb.store.lifecycle import destroy, empty_region, empty_replica, read_tombstone
+from flaredb.store.contacts import NO_REGION
+from flaredb.store.hibernation import agree, answer_to, is_of_this_sleep, on_agreed, wake
+from flaredb.store.lifecycle import destroy, empty_region, empty_replica, last_commit, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
 from flaredb.store.sanity import contradiction, malformed, malformed_snapshot
@@ -22,12 +24,20 @@ CONTRADICTION = "raft message contradicts what is stored here"
 """A Note's event; the simulator, where nobody lies, takes it for a violation."""
 
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
+_REFUSALS = {
+    MessageType.MsgRequestVote: MessageType.MsgRequestVoteResponse,
+    MessageType.MsgRequestPreVote: MessageType.MsgRequestPreVoteResponse,
+}
 
 
 def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
     """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
-    if type(envelope) is Beat and _take_beat(store, envelope):
-        return
+    if type(envelope) is Beat:
+        if envelope.region_id == NO_REGION:
+            store.contacts.heard_beat(envelope)
+            return
+        if _take_beat(store, envelope):
+            return
     if envelope.is_tombstone:
         _take_tombstone(store, envelope)
         return
@@ -67,33 +77,32 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
     Post: an answer leaves with this step, as it would from Raft.
     """
     peer = store.peers.get(beat.region_id)
-    if peer is None or beat.to_peer != peer.meta.id or beat.from_peer not in peer.last_heard_ms:
+    if peer is None or beat.to_peer != peer.meta.id:
         return False
     epoch = peer.region.epoch
     if beat.conf_ver < epoch.conf_ver:
         return False
+    if peer.is_asleep:
+        if beat.is_drowsy and is_of_this_sleep(peer, beat):
+            if not beat.is_answer:
+                store.outbox.put(answer_to(peer, beat, beat.commit, is_drowsy=True))
+            return True
+        wake(store, peer, beat.from_peer)
+    if beat.from_peer not in peer.last_heard_ms:
+        return False
     if beat.is_answer:
         if not peer.node.hear_follower(beat.from_peer, beat.term, beat.index):
             return False
+        if beat.is_drowsy:
+            on_agreed(store, peer, beat.from_peer)
     else:
         commit = peer.node.hear_leader(beat.from_peer, beat.term, beat.commit)
         if commit is None:
             return False
-        answer = Beat(
-            beat.region_id,
-            beat.to_peer,
-            beat.to_store,
-            beat.from_peer,
-            beat.from_store,
-            epoch.conf_ver,
-            epoch.version,
-            True,
-            beat.term,
-            beat.index,
-            commit,
-        )
-        store.outbox.put(answer)
-    peer.last_heard_ms[beat.from_peer] = store.now_ms
+        is_drowsy = beat.is_drowsy and agree(store, peer, beat.commit)
+        store.outbox.put(answer_to(peer, beat, commit, is_drowsy))
+    if not peer.is_asleep:
+        peer.last_heard_ms[beat.from_peer] = store.now_ms
     return True
 
 
@@ -106,6 +115,7 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
         # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
         store.appends_dropped += 1
         return
+    wake(store, peer, envelope.from_peer)
     peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
     peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
     peer.last_heard_ms[envelope.from_peer] = store.now_ms
@@ -142,8 +152,11 @@ def _birth(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
     grave = read_tombstone(store.engine, envelope.region_id)
     if grave is not None and envelope.to_peer <= grave[0]:
         peer_id, region = grave
-        if region.peers and envelope.conf_ver < region.epoch.conf_ver and region.peer(envelope.from_peer) is None:
-            _tell_removed(store, envelope, peer_id, region)
+        if region.peers and envelope.conf_ver < region.epoch.conf_ver:
+            if region.peer(envelope.from_peer) is None:
+                _tell_removed(store, envelope, peer_id, region)
+            else:
+                _tell_committed(store, envelope, region)
         return None
     span = envelope.sender_range
     if span is None or not store.is_started or store.region_map.overlapping(*span):
@@ -175,6 +188,30 @@ def _tell_removed(store: StoreState, envelope: RaftEnvelope, own_id: PeerId, reg
         is_tombstone=True,
     )
     store.outbox.put(notice)
+
+
+def _tell_committed(store: StoreState, envelope: RaftEnvelope, region: Region) -> None:
+    """A member asks for a vote because it does not know that the removal of the replica that was here is committed, as
+    when it lost power before that was on its disk. If it needs the vote, nobody else can ever tell it: so it is refused
+    as the replica would, with the last entry known to be committed.
+    """
+    request = envelope.message
+    answer = _REFUSALS.get(request.msg_type)
+    index, term = last_commit(store.engine, envelope.region_id)
+    if answer is None or not index:
+        return
+    own_term = request.term - 1 if request.msg_type is MessageType.MsgRequestPreVote else request.term
+    refusal = RaftEnvelope(
+        region.id,
+        envelope.to_peer,
+        store.store_id,
+        envelope.from_peer,
+        envelope.from_store,
+        region.epoch.conf_ver,
+        region.epoch.version,
+        Message(answer, envelope.from_peer, envelope.to_peer, own_term, log_term=term, commit=index, reject=True),
+    )
+    store.outbox.put(refusal)
 
 
 def _take_tombstone(store: StoreState, envelope: RaftEnvelope) -> None:
@@ -249,5 +286,6 @@ def on_snapshot_sent(store: StoreState, sent: SnapshotSent) -> None:
     store.desk.finished(sent.region_id, sent.to_peer, sent.succeeded)
     peer = store.peers.get(sent.region_id)
     if peer is not None:
+        wake(store, peer)
         peer.node.report_snapshot(sent.to_peer, SnapshotStatus.Finish if sent.succeeded else SnapshotStatus.Failure)
         store.touched.add(sent.region_id)

@@ -20,14 +20,23 @@ def check_store(store: StoreState) -> None:
     assert not store.reserved, "a range is reserved beyond its step"
     assert store.waiting_requests >= 0, "more answers than requests"
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
+    awake = {region_id for region_id, peer in store.peers.items() if not peer.is_asleep}
+    assert awake == store.awake.keys(), "peers awake and peers ticked differ"
     for peer in store.peers.values():
+        assert not peer.is_asleep or peer.region.id not in store.touched, f"region {peer.region.id} works in its sleep"
         assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
         check_peer(peer)
         check_members(peer)
 
 
 def check_peer(peer: Peer) -> None:
-    """Assert every invariant of one peer but that of its members, which has a check of its own."""
+    """Assert every invariant of one peer but that of its members; one at rest has given up most of what is asked."""
+    if peer.rest is not None:
+        rest = peer.rest
+        assert peer.is_asleep, f"region {peer.region.id}: at rest, but not asleep"
+        assert rest.index == peer.applied_index, f"region {peer.region.id}: at rest at {rest.index}"
+        assert rest.leader_id == peer.leader_id, f"region {peer.region.id}: at rest under {rest.leader_id}"
+        return
     log = peer.node.raft.raft_log
     state = peer.storage.apply_state
     name = f"region {peer.region.id}"
@@ -44,11 +53,15 @@ def check_peer(peer: Peer) -> None:
     assert not peer.is_destroyed, f"{name}: a destroyed replica is still here"
     assert peer.incoming is None, f"{name}: a snapshot that Raft took was not installed"
     assert not peer.held_to or peer.held_to > peer.applied_index, f"{name}: held entries are applied"
+    if peer.is_asleep:
+        idle = not (peer.writes or peer.parked or peer.proposals or peer.unsynced) and peer.reads.is_idle()
+        assert idle, f"{name}: something waits for a replica that sleeps"
+        assert peer.node.is_settled(), f"{name}: asleep with something on its way"
 
 
 def check_members(peer: Peer) -> None:
     """Assert that Raft counts the members that the region names. Neither changes without being replaced."""
-    if peer.is_initialised:
+    if peer.is_initialised and peer.rest is None:
         state_now = conf_state_of(peer.region)
         raft_now = peer.node.raft.prs.conf.to_conf_state()
         assert raft_now.equivalent(state_now), f"region {peer.region.id}: members {state_now}, Raft has {raft_now}"

@@ -17,10 +17,11 @@ from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.keys import hard_state_key, install_key, raft_range, region_state_key, tombstone_key
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import PeerRole, Region, RegionEpoch
+from flaredb.raft import StorageError
 from flaredb.store.peer import Peer
 from flaredb.store.rows import wipe_range
 from flaredb.store.state import StoreState
-from flaredb.wire.states import decode_tombstone, encode_tombstone
+from flaredb.wire.states import decode_tombstone, decode_tombstone_commit, encode_tombstone
 
 NO_EPOCH = RegionEpoch(version=0, conf_ver=0)
 
@@ -39,6 +40,12 @@ def read_tombstone(engine: Engine, region_id: RegionId) -> tuple[PeerId, Region]
     """The last replica of the region that was removed from this store, and the region as it knew it."""
     data = engine.get(CF_META, tombstone_key(region_id))
     return decode_tombstone(data) if data is not None else None
+
+
+def last_commit(engine: Engine, region_id: RegionId) -> tuple[int, int]:
+    """(index, term) of the last entry that the removed replica knew to be committed; zeros if it knew of none."""
+    data = engine.get(CF_META, tombstone_key(region_id))
+    return decode_tombstone_commit(data) if data is not None else (0, 0)
 
 
 def may_be_born_by_split(store: StoreState, region_id: RegionId) -> bool:
@@ -62,25 +69,40 @@ def stage_destruction(peer: Peer, batch: WriteBatch) -> None:
     Post: ``finish_destruction`` must follow once the batch is written.
     """
     region = peer.region
+    committed = _committed(peer)
     if region.peers:
         wipe_range(region.start_key, region.end_key, batch)
     start, end = raft_range(region.id)
     batch.delete_range(CF_RAFT, start, end)
     batch.delete(CF_META, region_state_key(region.id))
     batch.delete(CF_META, install_key(region.id))
-    batch.put(CF_META, tombstone_key(region.id), encode_tombstone(peer.meta.id, region))
+    batch.put(CF_META, tombstone_key(region.id), encode_tombstone(peer.meta.id, region, *committed))
     peer.is_destroyed = True
+
+
+def _committed(peer: Peer) -> tuple[int, int]:
+    """(index, term) of the last entry that the replica knows to be committed; zeros if it has no log to tell by."""
+    log = peer.node.raft.raft_log
+    try:
+        return log.committed, log.term(log.committed)
+    except StorageError:
+        return 0, 0
 
 
 def finish_destruction(store: StoreState, peer: Peer, before: Region, reason: str) -> None:
     """Forget a replica whose destruction is written. ``before`` is its region as the region map has it."""
     region_id = peer.region.id
     del store.peers[region_id]
+    store.awake.pop(region_id, None)
+    store.contacts.is_stale = True
     if before.peers:
         store.region_map.remove(before)
     store.touched.discard(region_id)
     store.awaiting_sync.discard(region_id)
     store.fills.drop(peer)
+    if peer.incoming is not None:
+        # Raft took it in this very step: no mark on disk names the file yet.
+        store.files.discard(peer.incoming.name)
     store.desk.forget(region_id)
     store.must_sync = True
     for request in peer.take_waiting():

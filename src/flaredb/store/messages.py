@@ -62,8 +62,10 @@ else:
 class Beat(_BeatBase):
     """A RaftEnvelope whose message is a heartbeat, or the answer to one, that says nothing but that all is as before.
 
-    Most of what thousands of quiet regions say. It has every attribute of a RaftEnvelope; its message is made when
+    Most of what thousands of idle regions say. It has every attribute of a RaftEnvelope; its message is made when
     asked for, its receiver may take it without.
+
+    One of region 0 is from a store itself: that it lives, and in ``term`` which of its lives this is (contacts.py).
     """
 
     region_id: Annotated[RegionId, _COUNT]
@@ -80,6 +82,9 @@ class Beat(_BeatBase):
 
     commit: Annotated[int, _COUNT]
 
+    is_drowsy: bool = False
+    """On a heartbeat: the leader would put the region to sleep. On its answer: the sender sleeps (hibernation.py)."""
+
     if TYPE_CHECKING:
 
         def __init__(
@@ -95,6 +100,7 @@ class Beat(_BeatBase):
             term: int,
             index: int,
             commit: int,
+            is_drowsy: bool = False,
         ) -> None: ...
 
     else:

@@ -10,6 +10,7 @@ from flaredb.model.commands import ChangeMembers, Request
 from flaredb.model.orders import ChangePeers, RegionOrder, SplitPolicy, TransferLeader
 from flaredb.store.admission import take_request
 from flaredb.store.commands.transfer_leader import transfer_leader, transfer_to_anyone
+from flaredb.store.hibernation import wake
 from flaredb.store.messages import SplitRequested
 from flaredb.store.peer import Peer
 from flaredb.store.splitting import split_request
@@ -27,6 +28,7 @@ def on_order(store: StoreState, order: RegionOrder) -> None:
         or store.is_closing
     ):
         return
+    wake(store, peer)
     step, epoch = order.step, order.epoch
     if isinstance(step, ChangePeers):
         command = ChangeMembers(step, epoch.conf_ver)

@@ -58,6 +58,7 @@ class Outbox:
                     message.term,
                     message.index,
                     message.commit,
+                    peer.is_drowsy and not is_answer,
                 )
             else:
                 envelope = RaftEnvelope(

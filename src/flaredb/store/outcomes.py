@@ -30,6 +30,7 @@ def finish(store: StoreState, outcome: Outcome) -> None:
 
 def _finish_change(store: StoreState, applied: ChangeApplied) -> None:
     peer, after = applied.peer, applied.after
+    store.contacts.is_stale = True
     if applied.request is not None:
         store.answer(applied.request, after)
     if after.peer(peer.meta.id) is None:
@@ -57,6 +58,7 @@ def _finish_install(store: StoreState, begun: InstallBegun) -> None:
     store.region_map.insert(after)
     peer.meta = meta
     peer.store_of = {other.id: other.store_id for other in after.peers}
+    store.contacts.is_stale = True
     store.answer_undetermined(peer, peer.take_proposed(up_to_index=peer.applied_index))
     store.fills.start(peer, peer.incoming)
     peer.incoming = None

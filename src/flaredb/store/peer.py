@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaredb.engine.base import Engine
 from flaredb.model.commands import Operation, Request
 from flaredb.model.ids import PeerId, StoreId
 from flaredb.model.region import Peer as PeerMeta
 from flaredb.model.region import Region
-from flaredb.raft import Config, LeaseClock, Message, RawNode, ReadOnlyOption, StateRole
+from flaredb.raft import Config, LeaseClock, Message, RawNode, ReadOnlyOption, Rest, StateRole
 from flaredb.store.config import StoreConfig
 from flaredb.store.messages import ReceivedSnapshot
 from flaredb.store.raft_storage import RaftStorage
-from flaredb.store.read_queue import ReadCounts, ReadQueue
+from flaredb.store.read_queue import ReadCounts, ReadQueue, RoundNames
 from flaredb.store.snapshot_desk import SnapshotDesk
+
+NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -78,6 +82,10 @@ class Traffic:
         self.keys_read += keys_read
 
 
+NO_TRAFFIC = Traffic()
+"""Never changed."""
+
+
 @dataclass(slots=True)
 class Unsynced:
     """A Ready whose contents are written but not durable yet, and the messages that promise them."""
@@ -88,15 +96,32 @@ class Unsynced:
     messages: list[Message] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class PeerParts:
+    """What all peers of a store share."""
+
+    config: StoreConfig
+    engine: Engine
+    rng: Random
+    desk: SnapshotDesk
+    round_names: RoundNames
+    clock: LeaseClock
+    counts: ReadCounts
+
+
 class Peer:
     """State only; the steps that change it are in ready.py, reads.py, applier.py and commands/.
 
     Invariants: ``unsynced`` ascends by sequence and Ready number; ``applied_index`` equals the storage's apply state;
     ``synced_applied_index <= applied_index``; requests in ``writes`` have passed the gate in this step; a region
     without peers is an empty replica's, which waits for a snapshot; while ``fill`` is set nothing is applied or served.
+
+    A replica at rest gives up what can be made anew (``fold``): its Raft node and storage from the engine and ``rest``,
+    its queues because they are empty. Each is made again when it is first asked for.
     """
 
     __slots__ = (
+        "agreed",
         "applied_index",
         "approximate_keys",
         "approximate_size_bytes",
@@ -108,20 +133,26 @@ class Peer:
         "has_pending",
         "heard_conf_ver",
         "held_to",
+        "idle_ticks",
         "incoming",
+        "is_asleep",
         "is_destroyed",
+        "is_drowsy",
         "is_miscounted",
+        "is_report_queued",
         "last_heard_ms",
         "leader_id",
         "meta",
         "next_report_ms",
         "node",
         "parked",
+        "parts",
         "proposals",
         "proposed_bytes",
         "reads",
         "region",
         "reported_pending",
+        "rest",
         "split",
         "storage",
         "store_of",
@@ -134,28 +165,36 @@ class Peer:
         "writes",
     )
 
-    def __init__(
-        self,
-        config: StoreConfig,
-        meta: PeerMeta,
-        region: Region,
-        engine: Engine,
-        rng: Random,
-        first_start: bool,
-        desk: SnapshotDesk,
-        clock: LeaseClock,
-        counts: ReadCounts,
-    ) -> None:
+    storage: RaftStorage
+    node: RawNode
+    store_of: dict[int, StoreId]
+    """Where to answer: members, and whoever wrote although it is none that is known here."""
+
+    writes: list[Request]
+    """Writes of this step, to be proposed at its end."""
+
+    proposals: dict[int, list[Proposal]]
+    """By index, all above the applied one; several for one index if this peer led in several terms."""
+
+    reads: ReadQueue
+    parked: list[Request]
+    """Requests that wait for a leader to be known."""
+
+    unsynced: deque[Unsynced]
+    last_heard_ms: dict[int, int]
+    traffic: Traffic
+
+    def __init__(self, parts: PeerParts, meta: PeerMeta, region: Region, first_start: bool) -> None:
         """Load the replica ``meta`` of ``region``, or make an empty one. Errors: StateCorrupted."""
+        self.parts = parts
         self.region = region
         self.meta = meta
-        self.storage = RaftStorage(engine, region, config.log_cache_bytes_max, desk)
         self.applied_index = self.storage.apply_state.applied_index
         self.synced_applied_index = self.applied_index
-        raft_config = _raft_config(config, meta.id, self.applied_index, first_start, clock)
-        self.node = RawNode(raft_config, self.storage, rng)
-        self.store_of: dict[int, StoreId] = {peer.id: peer.store_id for peer in region.peers}
-        """Where to answer: members, and whoever wrote although it is none that is known here."""
+        raft_config = _raft_config(parts.config, meta.id, self.applied_index, first_start, parts.clock)
+        self.node = RawNode(raft_config, self.storage, parts.rng)
+        self.rest: Rest | None = None
+        """Set while the node is given up, or could be."""
         self.leader_id = 0
         """As of the last Ready handled; 0 while unknown."""
         self.heard_conf_ver = 0
@@ -164,21 +203,11 @@ class Peer:
         """When PD was last asked whether this replica still belongs to its region, or when the store took it in."""
         self.eager = False
         """True on the peer that should lead a region that was just created: it campaigns without waiting."""
-        self.writes: list[Request] = []
-        """Writes of this step, to be proposed at its end."""
         self.collected_bytes = 0
-        """Of those writes."""
+        """Of ``writes``."""
         self.proposed_bytes = 0
         """Of the writes in ``proposals``, answered or not: their entries take memory until they are applied."""
-        self.proposals: dict[int, list[Proposal]] = {}
-        """By index, all above the applied one; several for one index if this peer led in several terms."""
-        self.reads = ReadQueue(rng.getrandbits(64), counts)
-        self.parked: list[Request] = []
-        """Requests that wait for a leader to be known."""
-        self.unsynced: deque[Unsynced] = deque()
-        self.last_heard_ms: dict[int, int] = {}
         self.next_report_ms = 0
-        self.traffic = Traffic()
         self.approximate_size_bytes = 0
         self.approximate_keys = 0
         self.unsampled = 0
@@ -202,6 +231,15 @@ class Peer:
         self.held_to = 0
         """Entries up to here are committed but not applied, because of a fill; 0: none."""
         self.is_destroyed = False
+        self.is_asleep = False
+        """It is not ticked, and nothing waits here (hibernation.py)."""
+        self.idle_ticks = 0
+        """Ticks of this leader since its region last had something to do."""
+        self.is_drowsy = False
+        """This leader asks the others to sleep."""
+        self.agreed: frozenset[int] = NOBODY
+        """Who sleeps already."""
+        self.is_report_queued = False
 
     @property
     def is_initialised(self) -> bool:
@@ -219,17 +257,59 @@ class Peer:
     @property
     def is_leader(self) -> bool:
         """True while the Raft node leads; what it says may be stale until a quorum confirms it."""
+        if self.rest is not None:
+            return self.rest.is_leader
         return self.node.raft.state is StateRole.Leader
 
     @property
     def term(self) -> int:
         """The Raft node's current term."""
+        if self.rest is not None:
+            return self.rest.term
         return self.node.raft.term
 
     def leader(self) -> PeerMeta | None:
         """The leader that this peer believes in."""
         leader_id = self.node.raft.leader_id
         return self.region.peer(PeerId(leader_id)) if leader_id else None
+
+    def fold(self) -> None:
+        """Give up what can be made anew. Pre: everything is written to the engine, nothing waits, node.rest() may be
+        called.
+        """
+        if self.rest is None:
+            self.rest = self.node.rest()
+        traffic = self.traffic
+        for name in _MADE_ANEW:
+            with contextlib.suppress(AttributeError):
+                delattr(self, name)
+        if traffic.bytes_written or traffic.keys_written or traffic.bytes_read or traffic.keys_read:
+            self.traffic = traffic
+
+    def unreported(self) -> Traffic:
+        """The traffic since the last report, without making anew what was given up because it is none."""
+        try:
+            found: Traffic = object.__getattribute__(self, "traffic")
+        except AttributeError:
+            return NO_TRAFFIC
+        return found
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Only called for what is not there: made now."""
+            make = _MADE_ANEW.get(name)
+            if make is None:
+                raise AttributeError(f"a peer has no {name}")
+            value = make(self)
+            setattr(self, name, value)
+            return value
+
+    def stir(self) -> None:
+        """There is something to do: the wish to sleep is over."""
+        self.idle_ticks = 0
+        self.is_drowsy = False
+        self.agreed = NOBODY
 
     def take_waiting(self) -> list[Request]:
         """Every request that waits here and is in no log entry: it has had no effect."""
@@ -272,7 +352,38 @@ class Peer:
             "approximate_size": self.approximate_size_bytes,
             "approximate_keys": self.approximate_keys,
             "is_filling": self.fill is not None,
+            "is_asleep": self.is_asleep,
         }
+
+
+def _load_storage(peer: Peer) -> RaftStorage:
+    parts = peer.parts
+    return RaftStorage(parts.engine, peer.region, parts.config.log_cache_bytes_max, parts.desk)
+
+
+def _remake_node(peer: Peer) -> RawNode:
+    parts, rest = peer.parts, peer.rest
+    assert rest is not None, "a node is given up only at rest"
+    raft_config = _raft_config(parts.config, peer.meta.id, peer.applied_index, False, parts.clock)
+    return RawNode.rested(raft_config, peer.storage, parts.rng, rest)
+
+
+def _traffic_since_report(peer: Peer) -> Traffic:
+    return Traffic(since_s=max(peer.next_report_ms - peer.parts.config.region_heartbeat_ms, 0) // 1000)
+
+
+_MADE_ANEW: dict[str, Callable[[Peer], Any]] = {
+    "storage": _load_storage,
+    "node": _remake_node,
+    "store_of": lambda peer: {meta.id: meta.store_id for meta in peer.region.peers},
+    "writes": lambda _: [],
+    "proposals": lambda _: {},
+    "reads": lambda peer: ReadQueue(peer.parts.counts),
+    "parked": lambda _: [],
+    "unsynced": lambda _: deque(),
+    "last_heard_ms": lambda _: {},
+    "traffic": _traffic_since_report,
+}
 
 
 def _raft_config(config: StoreConfig, peer_id: PeerId, applied: int, first_start: bool, clock: LeaseClock) -> Config:

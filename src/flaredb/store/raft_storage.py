@@ -30,6 +30,10 @@ INITIAL_TERM = 5
 """A new region's log starts after (5, 5), so that an empty peer can never pass for one that has it (wire facts 4.9)."""
 
 
+SIZED_LOG_COUNT = 4096
+"""A log of so many entries is asked for its size when it is loaded; what shorter ones take does not matter."""
+
+
 class RaftStorage:
     """Implements raft.Storage.
 
@@ -62,7 +66,7 @@ class RaftStorage:
         """Kept current by the peer; gives the configuration at start."""
         self.desk = desk
         self.log_size_bytes = 0
-        """About what the log takes on disk, since this process counts."""
+        """About what the log takes on disk: what this process wrote, and what a long one took when it was loaded."""
         self.apply_state, self.hard_state = _load_states(engine, region)
         self._cache: list[Entry] = []
         self._cache_bytes = 0
@@ -75,16 +79,30 @@ class RaftStorage:
             )
 
     def _load_log(self) -> int:
-        region_id = self.region.id
-        expected = self.apply_state.truncated_index + 1
-        rows = self._engine.scan(CF_RAFT, log_key(region_id, expected), log_key(region_id, 2**64 - 1))
-        for key, value in rows:
+        """Read what is not applied yet, and at least the youngest entry. Older ones are only looked for: a log may be
+        long, who needs one of them reads it, and finds out if it is missing.
+        """
+        engine, region_id = self._engine, self.region.id
+        first = expected = self.apply_state.truncated_index + 1
+        start, end = log_key(region_id, first), log_key(region_id, 2**64 - 1)
+        youngest = next(engine.scan(CF_RAFT, start, end, reverse=True, limit=1), None)
+        if youngest is None:
+            return first - 1
+        last = int.from_bytes(youngest[0][-8:], "big")
+        applied = self.apply_state.applied_index
+        if first <= applied < last or first < last == applied:
+            if engine.get(CF_RAFT, start) is None:
+                raise StateCorrupted(f"region {region_id}: log entry {first} is missing")
+            expected = min(applied + 1, last)
+        for key, value in engine.scan(CF_RAFT, log_key(region_id, expected), end):
             index = int.from_bytes(key[-8:], "big")
             if index != expected:
                 raise StateCorrupted(f"region {region_id}: log entry {expected} is missing, {index} follows")
             self._remember(decode_log_entry(index, value))
             self.written()
             expected += 1
+        if last - first >= SIZED_LOG_COUNT:
+            self.log_size_bytes = engine.approximate_size_bytes(CF_RAFT, start, end)
         return expected - 1
 
     def _remember(self, entry: Entry) -> None:
@@ -117,6 +135,12 @@ class RaftStorage:
         self._cache_bytes = size
         if cache:
             self._cache_first = cache[0].index
+
+    def forget(self) -> None:
+        """Keep only the youngest entry in memory. Pre: the engine has everything appended so far."""
+        del self._cache[:-1]
+        self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
+        self._cache_first = self.last - len(self._cache) + 1
 
     # ------------------------------------------------ raft.Storage
 
@@ -200,8 +224,12 @@ class RaftStorage:
         self._cache_bytes = sum(entry_size_bytes(entry) for entry in self._cache)
 
     def set_hard_state(self, state: HardState, batch: WriteBatch) -> None:
-        """Stage term, vote and commit."""
-        self.hard_state = state
+        """Stage term, vote and commit. A commit index alone is not staged: it is learned again, and after a restart
+        what is applied counts as committed.
+        """
+        known, self.hard_state = self.hard_state, state
+        if state.term == known.term and state.vote == known.vote:
+            return
         batch.put(CF_RAFT, hard_state_key(self.region.id), encode_hard_state(state))
 
     def set_apply_state(self, batch: WriteBatch) -> None:
@@ -219,7 +247,8 @@ class RaftStorage:
         self.apply_state = ApplyState(index, index, term)
         self.set_apply_state(batch)
         hard = self.hard_state
-        self.set_hard_state(HardState(hard.term, hard.vote, max(hard.commit, index)), batch)
+        self.hard_state = HardState(hard.term, hard.vote, max(hard.commit, index))
+        batch.put(CF_RAFT, hard_state_key(self.region.id), encode_hard_state(self.hard_state))
 
     def compact_to(self, index: int, batch: WriteBatch) -> None:
         """Stage dropping the log up to ``index``. Pre: index is applied (asserted); the apply state is staged after."""

@@ -25,25 +25,33 @@ class ReadCounts:
     by_round: int = 0
 
 
+class RoundNames:
+    """Names for the rounds of one store, of which none is used twice, in this process or before it."""
+
+    __slots__ = ("_count", "_life")
+
+    def __init__(self, life: int) -> None:
+        """``life`` is a random 64-bit number: it tells the rounds of this process from those of an earlier one."""
+        self._life = life.to_bytes(8, "big")
+        self._count = 0
+
+    def next(self) -> bytes:
+        """One more."""
+        self._count += 1
+        return self._life + self._count.to_bytes(8, "big")
+
+
 class ReadQueue:
     """Invariant: a request is in exactly one of waiting, round and confirmed."""
 
-    __slots__ = ("_count", "_life", "confirmed", "counts", "round", "waiting")
+    __slots__ = ("confirmed", "counts", "round", "waiting")
 
-    def __init__(self, life: int, counts: ReadCounts) -> None:
-        """``life`` is a random 64-bit number: it tells the rounds of this process from those of an earlier one."""
-        self._life = life.to_bytes(8, "big")
+    def __init__(self, counts: ReadCounts) -> None:
         self.counts = counts
-        self._count = 0
         self.waiting: list[Request] = []
         self.round: Round | None = None
         self.confirmed: deque[tuple[int, list[Request]]] = deque()
         """(index, reads) that wait until the index is applied; indexes ascend."""
-
-    def next_name(self) -> bytes:
-        """A name no earlier round of this peer had, in this process or before it."""
-        self._count += 1
-        return self._life + self._count.to_bytes(8, "big")
 
     def is_idle(self) -> bool:
         """True when no read waits."""

@@ -39,7 +39,7 @@ def start_round(peer: Peer, now_ms: int) -> bool:
             return False
     elif not raft.leader_id:
         return False
-    reads.round = Round(reads.next_name(), now_ms, reads.waiting)
+    reads.round = Round(peer.parts.round_names.next(), now_ms, reads.waiting)
     reads.waiting = []
     peer.node.read_index(reads.round.name)
     return True

@@ -82,7 +82,7 @@ class ReadyStep:
             if peer.is_destroyed:
                 return False
             if not peer.node.has_ready():
-                break
+                return peer.held_to > 0 and peer.fill is None
             self._handle_one(peer, peer.node.ready())
         return not peer.is_destroyed and (peer.node.has_ready() or (peer.held_to > 0 and peer.fill is None))
 
@@ -106,7 +106,8 @@ class ReadyStep:
             peer.storage.append(ready.entries, self._batch)
         if ready.hs is not None:
             peer.storage.set_hard_state(ready.hs, self._batch)
-        self._outbox.add(peer, ready.messages)
+        if ready.messages:
+            self._outbox.add(peer, ready.messages)
         if ready.read_states:
             on_read_states(peer, ready.read_states)
         peer.node.advance_append_async(ready)
@@ -138,6 +139,7 @@ class ReadyStep:
             done = peer.unsynced.popleft()
             last = done.ready_number
             peer.synced_applied_index = max(peer.synced_applied_index, done.applied_index)
-            self._outbox.add(peer, done.messages)
+            if done.messages:
+                self._outbox.add(peer, done.messages)
         if last:
             peer.node.on_persist_ready(last)

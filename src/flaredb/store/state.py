@@ -17,14 +17,15 @@ from flaredb.model.region import Region
 from flaredb.raft import LeaseClock
 from flaredb.store.bootstrap import is_bootstrapped
 from flaredb.store.config import StoreConfig
+from flaredb.store.contacts import Contacts
 from flaredb.store.early_messages import EarlyMessages
 from flaredb.store.flow import FlowControl
 from flaredb.store.heartbeat import make_report
 from flaredb.store.install import Fills
 from flaredb.store.messages import Effect, Note, RaftEnvelope, Reply, ReportRegion, SnapshotFiles
 from flaredb.store.outbox import Outbox
-from flaredb.store.peer import Peer, Traffic
-from flaredb.store.read_queue import ReadCounts
+from flaredb.store.peer import Peer, PeerParts, Traffic
+from flaredb.store.read_queue import ReadCounts, RoundNames
 from flaredb.store.region_map import RegionMap
 from flaredb.store.routes import RouteCache
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -61,6 +62,13 @@ class StoreState:
         """The time of the step, for the leases of all peers."""
         self.read_counts = ReadCounts()
         self.peers: dict[RegionId, Peer] = {}
+        self.awake: dict[RegionId, Peer] = {}
+        """The peers that are ticked; the others sleep (hibernation.py)."""
+        self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1)
+        self.to_wake: dict[RegionId, None] = {}
+        """Sleepers that wake in the next steps, in this order."""
+        self.rare_reports: list[tuple[int, RegionId]] = []
+        """A heap: when to report regions that sleep, at the earliest."""
         self.region_map = RegionMap()
         self.routes = RouteCache()
         self.early = EarlyMessages()
@@ -97,7 +105,9 @@ class StoreState:
         """What came for peers before they were made: to be delivered in this step."""
         self.is_started = is_bootstrapped(engine)
         """False until this store has been given its first regions."""
-        self._rng = rng
+        self._parts = PeerParts(
+            config, engine, rng, self.desk, RoundNames(rng.getrandbits(64)), self.lease_clock, self.read_counts
+        )
         self._answers: list[tuple[Any, Any]] = []
         self._effects: list[Effect] = []
 
@@ -130,7 +140,7 @@ class StoreState:
     def traffic(self) -> Traffic:
         """What regions moved while they were led here, since the start; it may be behind after a leader has gone."""
         total = Traffic()
-        for part in (self.told_traffic, *(peer.traffic for peer in self.peers.values() if peer.is_leader)):
+        for part in (self.told_traffic, *(peer.unreported() for peer in self.peers.values() if peer.is_leader)):
             total.add(part.bytes_written, part.keys_written, part.bytes_read, part.keys_read)
         return total
 
@@ -148,6 +158,9 @@ class StoreState:
 
     def reply(self, request: Request, result: Any) -> None:
         """Answer whoever asked; an order's refusal has nobody but the log."""
+        if isinstance(result, RegionError):
+            # Its trace knows the inputs of the step and so this request, whose token knows the answer: a cycle.
+            result.__traceback__ = None
         if request.token is not None:
             self._answers.append((request.token, result))
         elif isinstance(result, RegionError):
@@ -157,21 +170,12 @@ class StoreState:
         """Take in the replica ``meta`` of a region, by default the one that the region has on this store."""
         meta = meta or region.peer_on(self.store_id)
         assert meta is not None, f"region {region.id} has no peer on store {self.store_id}"
-        peer = Peer(
-            self.config,
-            meta,
-            region,
-            self.engine,
-            self._rng,
-            first_start,
-            self.desk,
-            self.lease_clock,
-            self.read_counts,
-        )
+        peer = Peer(self._parts, meta, region, first_start)
         peer.next_report_ms = peer.asked_pd_ms = self.now_ms
         if peer.is_initialised:
             self.region_map.insert(region)
-        self.peers[region.id] = peer
+        self.peers[region.id] = self.awake[region.id] = peer
+        self.contacts.is_stale = True
         peer.eager = eager
         if len(region.peers) == 1 or peer.eager:
             peer.node.campaign()

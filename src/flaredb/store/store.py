@@ -31,6 +31,7 @@ from flaredb.store.commands.compact_log import propose_compact_log
 from flaredb.store.commands.write import propose_writes
 from flaredb.store.config import StoreConfig
 from flaredb.store.heartbeat import pending_peers
+from flaredb.store.hibernation import count_idle, hear_news, report_rarely, tick_contacts, wake_all
 from flaredb.store.incoming import (
     collect,
     on_region_checked,
@@ -104,6 +105,7 @@ class Store(StoreState):
         self._next_tick_ms = now_ms + config.tick_ms
         self._next_gc_ms = now_ms + config.log_gc_interval_ms
         self._next_split_check_ms = now_ms + config.split_region_check_tick_interval_ms
+        self._ticks_to_beat = 0
         self._lost_ms = 0
         """How much further the store's time is than the clock given, which went back by that."""
         self._sequence = 0
@@ -145,6 +147,7 @@ class Store(StoreState):
             for item in inputs:
                 self._take(item)
                 self._deliver_early()
+            hear_news(self)
             self._tick_if_due()
             self._expire_if_due()
             self._propose()
@@ -172,6 +175,7 @@ class Store(StoreState):
             or self._executor.has_work()
             or self.split_checks.has_work()
             or len(self.fills) > 0
+            or bool(self.to_wake)
             or self.must_sync
         )
 
@@ -216,6 +220,8 @@ class Store(StoreState):
 
     def _take(self, item: Input) -> None:
         if isinstance(item, RaftReceived):
+            if item.envelopes:
+                self.contacts.heard(item.envelopes[0].from_store)
             for envelope in item.envelopes:
                 take_envelope(self, envelope)
         elif isinstance(item, RequestsReceived):
@@ -282,7 +288,8 @@ class Store(StoreState):
             admit(self, request)
 
     def _on_unreached(self, store_id: StoreId) -> None:
-        for peer in self._led():
+        """Regions that sleep sent nothing that could be lost; they wake if the store stays silent."""
+        for peer in self._led_awake():
             for meta in peer.region.peers:
                 if meta.store_id == store_id and meta.id in peer.node.raft.prs.progress:
                     peer.node.report_unreachable(meta.id)
@@ -290,7 +297,7 @@ class Store(StoreState):
 
     def _on_reached(self, store_id: StoreId) -> None:
         """A new region's first leader tries again when another replica can hear it."""
-        for peer in self.peers.values():
+        for peer in self.awake.values():
             if peer.eager and not peer.node.raft.leader_id and store_id in peer.store_of.values():
                 peer.node.campaign()
                 self.touched.add(peer.region.id)
@@ -298,9 +305,13 @@ class Store(StoreState):
     def _led(self) -> list[Peer]:
         return [peer for peer in self.peers.values() if peer.is_leader]
 
+    def _led_awake(self) -> list[Peer]:
+        return [peer for peer in self.awake.values() if peer.is_leader]
+
     def _start_leaving(self) -> None:
         """Hand leaderships over, and do not win them back."""
         self.is_leaving = True
+        wake_all(self)
         for peer in self.peers.values():
             peer.node.set_priority(LEAVING_PRIORITY)
         orders.hand_over(self)
@@ -326,7 +337,7 @@ class Store(StoreState):
             self._lost_ms += lost_ms
             now_ms += lost_ms
             self.note("the monotonic clock went back", level="ERROR", by_ms=lost_ms - 1)
-            for peer in self._led():
+            for peer in self._led_awake():
                 peer.node.raft.void_lease()
         self.now_ms = self.desk.now_ms = self.lease_clock.now = now_ms
 
@@ -335,26 +346,38 @@ class Store(StoreState):
         if self.now_ms < self._next_tick_ms:
             return
         self._next_tick_ms = self.now_ms + self.config.tick_ms
-        for peer in self.peers.values():
+        if self.config.hibernate_regions:
+            self._tick_stores()
+        for peer in list(self.awake.values()):
             self._tick(peer)
         if self.is_leaving:
             orders.hand_over(self)
         if self.now_ms >= self._next_gc_ms:
             self._next_gc_ms = self.now_ms + self.config.log_gc_interval_ms
-            for peer in self._led():
-                propose_compact_log(self.config, peer)
-                self.touched.add(peer.region.id)
+            for peer in self._led_awake():
+                if propose_compact_log(self.config, peer):
+                    self.touched.add(peer.region.id)
             self._trim_log_caches()
         if self.now_ms >= self._next_split_check_ms:
             self._next_split_check_ms = self.now_ms + self.config.split_region_check_tick_interval_ms
-            for peer in self.peers.values():
+            for peer in self.awake.values():
                 if outgrown(self.config, peer) and self.split_checks.start(peer.region):
                     peer.grown_bytes = 0
                     peer.is_miscounted = False
 
+    def _tick_stores(self) -> None:
+        tick_contacts(self)
+        hear_news(self)
+        self._ticks_to_beat -= 1
+        if self._ticks_to_beat <= 0:
+            self._ticks_to_beat = self.config.heartbeat_ticks
+            for beat in self.contacts.beats(self.store_id):
+                self.outbox.put(beat)
+        report_rarely(self)
+
     def _trim_log_caches(self) -> None:
         """Each region may keep as much of its log as it likes while all together stay within their bound."""
-        storages = [peer.storage for peer in self.peers.values()]
+        storages = [peer.storage for peer in self.awake.values()]
         if sum([storage.cached_bytes for storage in storages]) > self.config.log_caches_bytes_max:
             for storage in storages:
                 storage.trim_cache(self.config.log_caches_bytes_max // len(storages))
@@ -362,7 +385,7 @@ class Store(StoreState):
     def _tick(self, peer: Peer) -> None:
         """A replica that is being filled does not stand for election: it could not serve.
 
-        Run for every replica at every tick, so it asks as little as it can.
+        Run for every replica that is awake at every tick, so it asks as little as it can.
         """
         raft = peer.node.raft
         if peer.fill is None and raft.tick():
@@ -381,6 +404,8 @@ class Store(StoreState):
         is_news = peer.has_pending and pending_peers(peer) != peer.reported_pending
         if is_news or self.now_ms >= peer.next_report_ms:
             self.report(peer)
+        if self.config.hibernate_regions:
+            count_idle(self, peer)
 
     def _miss_leader(self, peer: Peer) -> None:
         """A replica long without word of a leader may have been removed without hearing of it: PD knows (traps C4).
@@ -396,7 +421,7 @@ class Store(StoreState):
         if not self.waiting_requests or self.now_ms < self._next_expiry_ms:
             return
         self._next_expiry_ms = self.now_ms + EXPIRY_INTERVAL_MS
-        for peer in self.peers.values():
+        for peer in self.awake.values():
             expire(self, peer)
             if reads.repeat_lost_round(peer, self.now_ms, self._round_patience_ms):
                 self.touched.add(peer.region.id)
@@ -445,6 +470,8 @@ class Store(StoreState):
         self._handled = sorted(touched & self.peers.keys())
         for region_id in self._handled:
             peer = self.peers[region_id]
+            if peer.idle_ticks:
+                peer.stir()
             if step.handle(peer):
                 self.touched.add(region_id)
             if peer.unsynced:

@@ -58,6 +58,10 @@ class Tombstone(msgspec.Struct, array_like=True, frozen=True):
     region: bytes
     """The region as it was when the replica went (encode_region); without peers if it was never told."""
 
+    index: _Count = 0
+    term: _Count = 0
+    """The last entry that it knew to be committed; 0: none, or made by a version that did not keep it."""
+
 
 def encode_store_ident(cluster_id: ClusterId, store_id: StoreId) -> bytes:
     return dump_record(StoreIdent(cluster_id, store_id))
@@ -107,14 +111,20 @@ def decode_region(data: bytes) -> Region:
     return Region(RegionId(record.id), record.start_key, record.end_key, epoch, peers)
 
 
-def encode_tombstone(peer_id: PeerId, region: Region) -> bytes:
-    return dump_record(Tombstone(peer_id, encode_region(region)))
+def encode_tombstone(peer_id: PeerId, region: Region, index: int = 0, term: int = 0) -> bytes:
+    return dump_record(Tombstone(peer_id, encode_region(region), index, term))
 
 
 def decode_tombstone(data: bytes) -> tuple[PeerId, Region]:
     """Errors: StateCorrupted."""
     record = load_record(data, Tombstone)
     return PeerId(record.peer_id), decode_region(record.region)
+
+
+def decode_tombstone_commit(data: bytes) -> tuple[int, int]:
+    """(index, term) of the last entry that the replica knew to be committed. Errors: StateCorrupted."""
+    record = load_record(data, Tombstone)
+    return record.index, record.term
 
 
 def encode_install(snapshot_name: str) -> bytes:

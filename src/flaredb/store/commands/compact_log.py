@@ -26,18 +26,22 @@ def compactable_index(config: StoreConfig, peer: Peer) -> int:
     return min(applied, *(member.matched for member in progress.values()))
 
 
+def is_compactable(config: StoreConfig, peer: Peer) -> bool:
+    """True if more of the log may go than the threshold's number of entries."""
+    return compactable_index(config, peer) - peer.storage.apply_state.truncated_index >= config.log_gc_threshold
+
+
 def _is_too_long(config: StoreConfig, peer: Peer) -> bool:
     storage = peer.storage
     count = storage.last - storage.apply_state.truncated_index
     return count > config.log_count_max or storage.log_size_bytes > config.log_size_bytes_max
 
 
-def propose_compact_log(config: StoreConfig, peer: Peer) -> None:
-    """Propose to drop what may go, if that is more than the threshold's number of entries."""
-    if not peer.is_leader:
-        return
-    index = compactable_index(config, peer)
-    if index - peer.storage.apply_state.truncated_index < config.log_gc_threshold:
-        return
+def propose_compact_log(config: StoreConfig, peer: Peer) -> bool:
+    """Propose to drop what may go, if that is more than the threshold's number of entries. True if proposed."""
+    if not peer.is_leader or not is_compactable(config, peer):
+        return False
     with contextlib.suppress(ProposalDropped):
-        peer.node.propose(b"", encode_compact_log(index))
+        peer.node.propose(b"", encode_compact_log(compactable_index(config, peer)))
+        return True
+    return False

@@ -1,0 +1,97 @@
+"""Which other stores are alive, seen from here: one beat for each pair of stores, whatever the number of regions.
+
+Regions that sleep send nothing, so nobody would notice that their leader is gone. Therefore stores that share a region
+tell each other, once per heartbeat interval, that they live (a Beat of region 0). Anything heard from a store counts as
+well. Silence is counted in this store's own ticks, like elections: after a pause of this process, what waits is read
+before anybody is given up.
+
+A beat names the life of its sender, a number drawn at its start: who restarted has replicas that are awake and know no
+leader, and must not be taken for one that never was away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.store.messages import Beat
+
+NO_REGION = RegionId(0)
+"""The region of a store's own beats."""
+
+
+@dataclass(slots=True)
+class _Contact:
+    silent_ticks: int = 0
+    life: int = 0
+    """0: not known yet."""
+
+
+class Contacts:
+    """The stores that share a region with this one.
+
+    Invariant: ``_known`` holds exactly the partners of the last ``set_partners``.
+    """
+
+    __slots__ = ("_known", "_life", "_news", "_patience_ticks", "is_stale")
+
+    def __init__(self, patience_ticks: int, life: int) -> None:
+        """A store is silent once nothing was heard of it for ``patience_ticks``; ``life`` is a random number over 0."""
+        self._patience_ticks = patience_ticks
+        self._life = life
+        self._known: dict[StoreId, _Contact] = {}
+        self._news: list[StoreId] = []
+        self.is_stale = True
+        """Members of regions here have changed since ``set_partners``."""
+
+    def set_partners(self, store_ids: Iterable[StoreId]) -> None:
+        """These stores, and no others, share a region with this one."""
+        known = self._known
+        self._known = {store_id: known.get(store_id) or _Contact() for store_id in sorted(store_ids)}
+        self.is_stale = False
+
+    def heard(self, store_id: StoreId) -> None:
+        """Something came from this store."""
+        contact = self._known.get(store_id)
+        if contact is not None:
+            if contact.silent_ticks >= self._patience_ticks:
+                self._news.append(store_id)
+            contact.silent_ticks = 0
+
+    def heard_beat(self, beat: Beat) -> None:
+        """A store's own beat came."""
+        self.heard(beat.from_store)
+        contact = self._known.get(beat.from_store)
+        if contact is not None and contact.life != beat.term:
+            if contact.life:
+                self._news.append(beat.from_store)
+            contact.life = beat.term
+
+    def tick(self) -> None:
+        """One tick has passed."""
+        for store_id, contact in self._known.items():
+            contact.silent_ticks += 1
+            if contact.silent_ticks == self._patience_ticks:
+                self._news.append(store_id)
+
+    def take_news(self) -> list[StoreId]:
+        """Stores that fell silent, spoke again or restarted since the last call: sleepers that count on them wake."""
+        news, self._news = self._news, []
+        return news
+
+    def silent_ticks(self, store_id: StoreId | None) -> int:
+        """For how many ticks nothing was heard of a store; 0 for one that is not known, or only just."""
+        contact = self._known.get(store_id) if store_id is not None else None
+        return contact.silent_ticks if contact is not None else 0
+
+    def is_silent(self, store_id: StoreId | None) -> bool:
+        """True for a store that does not seem to live."""
+        return self.silent_ticks(store_id) >= self._patience_ticks
+
+    def beats(self, own_id: StoreId) -> list[Beat]:
+        """What to tell the others now."""
+        nobody = PeerId(0)
+        return [
+            Beat(NO_REGION, nobody, own_id, nobody, store_id, 0, 0, False, self._life, 0, 0) for store_id in self._known
+        ]
