@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.compare import KEYS, make_generator
-from bench.flare_cluster import FlareCluster
+from bench.flare_cluster import FlareCluster, settings_of
 from bench.generator import Figures, Work, flare_target
 
 WORKS = {
@@ -41,16 +41,6 @@ def print_ratios(name: str, before: list[Figures], after: list[Figures]) -> None
         cells.append(f"{statistics.median(old):>10,.4g} {statistics.median(new):>10,.4g} {ratio:>6.2f}")
     errors = sum(run.errors + run.missing for run in before + after)
     print(f"{name:12}" + " |".join(cells) + (f"  ERRORS {errors}" if errors else ""), flush=True)
-
-
-def settings_of(words: list[str]) -> dict[str, dict[str, str]]:
-    """["server.grpc-server=built-in"] as tables."""
-    tables: dict[str, dict[str, str]] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        section, _, key = name.rpartition(".")
-        tables.setdefault(section, {})[key] = value
-    return tables
 
 
 def main(argv: list[str] | None = None) -> None:
