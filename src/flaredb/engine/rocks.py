@@ -72,16 +72,21 @@ def open_rocks(path: str | os.PathLike[str], options: RocksOptions | None = None
     options = options or RocksOptions()
     options.validate()
     directory = os.fspath(path)
+    opened: list[SyncMark | rd.Rdict] = []
     try:
         os.makedirs(directory, exist_ok=True)
         clear_loading(directory)
         check_logs(directory)
         mark = SyncMark(directory, options.mark_every_s)
+        opened.append(mark)
         mark.check_files()
         families = _family_options(options)
         database = rd.Rdict(directory, _database_options(options), families)
+        opened.append(database)
         mark.check_sequence(database.latest_sequence_number())
     except Exception as error:
+        for open_file in opened:
+            open_file.close()
         raise_open_error(directory, error)
     return RocksEngine(directory, database, families, options.sst_file_size_bytes, mark)
 
