@@ -1,7 +1,8 @@
 """Two versions of FlareDB on one machine, interleaved: ``python -m bench ab --before ../other/src [--rounds 5]``.
 
 For judging one change on a machine that does other work too. "before" is another checkout's src, "after" this one's;
-both run at once, are loaded in turns, and told are the medians of the rounds' ratios, after divided by before.
+both run at once, are loaded in turns, and told are the medians of the rounds' ratios, after divided by before. Without
+--before both are this version; --set SECTION.KEY=VALUE is a setting of the stores of "after" alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.compare import KEYS, make_generator
-from bench.flare_cluster import FlareCluster
+from bench.flare_cluster import FlareCluster, settings_of
 from bench.generator import Figures, Work, flare_target
 
 WORKS = {
@@ -24,6 +25,7 @@ WORKS = {
     "mixed256": Work("batch", 256, 95),
     "put12": Work("batch", 12, frame=1),
     "get12": Work("batch", 12, 100, frame=1),
+    "unaryput1": Work("unary", 1),
     "unaryput256": Work("unary", 256),
     "unaryget256": Work("unary", 256, 100),
 }
@@ -44,7 +46,8 @@ def print_ratios(name: str, before: list[Figures], after: list[Figures]) -> None
 def main(argv: list[str] | None = None) -> None:
     """Measure both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--before", type=Path, required=True, help="the src directory of another checkout")
+    parser.add_argument("--before", type=Path, default=None, help="the src directory of another checkout")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help='for "after" alone')
     parser.add_argument("--works", default="put256,put1024,put1,get256,mixed256")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -55,10 +58,10 @@ def main(argv: list[str] | None = None) -> None:
     runs: dict[str, tuple[list[Figures], list[Figures]]] = {work: ([], []) for work in works}
     with ExitStack() as open_:
         directory = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="flaredb-bench-")))
-        sources = (arguments.before.resolve(), None)
+        sides = ((arguments.before and arguments.before.resolve(), {}), (None, settings_of(arguments.set)))
         clusters = [
-            open_.enter_context(FlareCluster(directory / str(number), KEYS, source=source))
-            for number, source in enumerate(sources)
+            open_.enter_context(FlareCluster(directory / str(number), KEYS, source=source, config=config))
+            for number, (source, config) in enumerate(sides)
         ]
         targets = [flare_target(cluster.routes(), cluster.pids) for cluster in clusters]
         for target in targets:

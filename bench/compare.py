@@ -23,7 +23,7 @@ from typing import Any
 
 from bench.demo import pause
 from bench.etcd_cluster import EtcdCluster, etcd_binary
-from bench.flare_cluster import FlareCluster, is_known
+from bench.flare_cluster import FlareCluster, is_known, settings_of
 from bench.generator import Compiled, Figures, Generator, InPython, NoCompiler, Target, Work, flare_target
 from bench.machine import describe_machine, resident_bytes
 from bench.recovery import etcd_recovery_s, flare_recovery_s
@@ -31,6 +31,7 @@ from bench.report import write_report
 
 import flaredb
 from flaredb.model.limits import MIB
+from flaredb.server.toml_text import merge
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("memory", "load", "readindex", "recovery", "cache")
@@ -132,6 +133,7 @@ class Comparison:
         directory = self._directory / str(self._clusters)
         with ExitStack() as open_:
             etcd = open_.enter_context(EtcdCluster(directory / "etcd", self._binary))
+            config = merge(config, settings_of(self._arguments.set))
             flare = open_.enter_context(FlareCluster(directory / "flaredb", keys, config=config))
             self.found.setdefault("etcd", etcd.version)
             work(flare, etcd)
@@ -225,6 +227,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--warm-up", type=float, default=0.5)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="of FlareDB's stores")
     parser.add_argument("--data-dir", default=None, help="a directory on the disk to measure")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)

@@ -31,6 +31,16 @@ def keys_split_evenly(keys: int, regions: int) -> tuple[str, ...]:
     return tuple(f"key-{keys * number // regions:012d}" for number in range(1, regions))
 
 
+def settings_of(words: list[str]) -> dict[str, dict[str, str]]:
+    """["server.grpc-server=built-in"] as tables."""
+    tables: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        section, _, key = name.rpartition(".")
+        tables.setdefault(section, {})[key] = value
+    return tables
+
+
 def is_known(tables: Mapping[str, Any]) -> bool:
     """True if a store takes these settings: what is measured may be older than what measures it."""
     with tempfile.TemporaryDirectory() as directory:

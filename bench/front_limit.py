@@ -1,13 +1,15 @@
-"""What a unary call costs before FlareDB does anything: ``python -m bench front [--seconds 3] [--rounds 3]``.
+"""What a unary call costs before FlareDB does anything: ``python -m bench.front_limit [--seconds 3] [--rounds 3]``.
 
-Two servers that answer every RawPut at once with the same empty message, each on one core's worth of Python and uvloop,
-loaded by the compiled generator with 256 calls in flight:
+Three servers that answer every RawPut at once with the same empty message, each a process of Python and uvloop, loaded
+by the compiled generator with 256 calls in flight:
 
 grpc.aio   the library's server, with a handler that takes and gives bytes, as FlareDB's service has it
 frames     an asyncio.Protocol that reads HTTP/2 frames itself; header blocks it skips, because this load has one
            method only, and answers with encoded headers that never change. A bound, not a server.
 
-The difference is what replacing the front end could save; the rest of a unary put is FlareDB's own.
+built-in   FlareDB's own server (server.grpc-server = "built-in"), with a handler that answers at once
+
+The difference of the first two is what replacing the front end could save; the rest of a unary put is FlareDB's own.
 """
 
 from __future__ import annotations
@@ -24,16 +26,20 @@ import grpc
 from bench.compare import make_generator
 from bench.demo import await_true
 from bench.generator import Figures, Target, Work
-from bench.routes import Route
+from bench.routes import Route as KeyRoute
 
 from flaredb.cli.ports import HOST, PortPicker, is_free
+from flaredb.server.call import Route
+from flaredb.server.http2.front import Http2Server
 from flaredb.wire.pb import kvrpcpb_pb2
+from flaredb.wire.services import TIKV_METHODS
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 WINDOW_BYTES = 1 << 24
+KINDS = ("grpc.aio", "frames", "built-in")
 
 
 def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
@@ -111,6 +117,10 @@ async def serve(kind: str, port: int) -> None:
         server = await asyncio.get_running_loop().create_server(FrameServer, HOST, port)
         await server.serve_forever()
     answer = kvrpcpb_pb2.RawPutResponse().SerializeToString()
+    if kind == "built-in":
+        route = Route("unary", lambda _data, reply: reply.answer(answer))
+        await Http2Server({TIKV_METHODS["RawPut"].path: route}).start(HOST, port)
+        await asyncio.Event().wait()
 
     async def put(data: bytes, context: object) -> bytes:  # noqa: ARG001
         return answer
@@ -131,7 +141,7 @@ def server_process(kind: str) -> Iterator[Target]:
     try:
         await_true(lambda: not is_free(port), 30, f"{kind} listens")
         address = f"{HOST}:{port}"
-        yield Target((address,), (process.pid,), (Route(b"", b"", address, kvrpcpb_pb2.Context(region_id=1)),))
+        yield Target((address,), (process.pid,), (KeyRoute(b"", b"", address, kvrpcpb_pb2.Context(region_id=1)),))
     finally:
         process.kill()
         process.wait()
@@ -143,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=256)
-    parser.add_argument("--serve", choices=("grpc.aio", "frames"), default=None)
+    parser.add_argument("--serve", choices=KINDS, default=None)
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args(argv)
     if arguments.serve:
@@ -153,10 +163,11 @@ def main(argv: list[str] | None = None) -> None:
         return
     generator = make_generator()
     work = Work("unary", arguments.in_flight)
-    with server_process("grpc.aio") as library, server_process("frames") as frames:
-        runs: dict[str, list[Figures]] = {"grpc.aio": [], "frames": []}
+    runs: dict[str, list[Figures]] = {kind: [] for kind in KINDS}
+    with contextlib.ExitStack() as open_:
+        targets = {kind: open_.enter_context(server_process(kind)) for kind in KINDS}
         for _ in range(arguments.rounds):
-            for name, target in (("grpc.aio", library), ("frames", frames)):
+            for name, target in targets.items():
                 runs[name].append(generator.run(target, work, arguments.seconds, 0.5))
     print(f"{'server':12}{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/call':>13}{'errors':>8}")
     for name, found in runs.items():

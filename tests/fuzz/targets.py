@@ -11,6 +11,7 @@ from typing import Any
 from tests.fuzz.bytes_target import BytesTarget
 from tests.fuzz.disk_target import DiskTarget
 from tests.fuzz.files_target import FilesTarget
+from tests.fuzz.http2_target import Http2Target
 from tests.fuzz.kv_target import KvTarget
 from tests.fuzz.pd_target import PdTarget
 from tests.fuzz.peer_target import PeerTarget
@@ -22,8 +23,17 @@ TARGETS: dict[str, Any] = {
     "bytes": BytesTarget,
     "disk": DiskTarget,
     "files": FilesTarget,
+    "http2": Http2Target,
 }
-SHARES: dict[str, float] = {"kv": 12, "pd": 15, "peer": 22, "bytes": 50, "disk": 0.9, "files": 0.1}
+SHARES: dict[str, float] = {
+    "kv": 12,
+    "pd": 15,
+    "peer": 22,
+    "bytes": 50,
+    "disk": 0.9,
+    "files": 0.1,
+    "http2": 10,
+}
 """Parts of a long run, so that each target gets a fair part of its time."""
 
 CASES_PER_SEED = 2_000

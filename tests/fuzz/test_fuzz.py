@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.run import GROWTH_BYTES_MAX, Run
 from tests.fuzz.targets import CASES_PER_SEED, SHARES
 
-SLICE = {"kv": 1_200, "pd": 10_000, "peer": 5_000, "bytes": 20_000, "disk": 500, "files": 60}
+SLICE = {"kv": 1_200, "pd": 10_000, "peer": 5_000, "bytes": 20_000, "disk": 500, "files": 60, "http2": 2_000}
 """Cases in make test: three to five seconds each on one core."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from flaredb.cli.ports import PortPicker
 from flaredb.cli.probe import Probe, RegionView
 from flaredb.cli.processes import Child, Processes
 from flaredb.cli.waiting import wait_until
+from flaredb.server.toml_text import merge
 
 
 class Cluster:
@@ -32,7 +34,12 @@ class Cluster:
         split_keys: Sequence[str] = ("L",),
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        """``config``: tables for every store's file, such as {"raftstore": {"raft-log-gc-threshold": 10}}."""
+        """``config``: tables for every store's file, such as {"raftstore": {"raft-log-gc-threshold": 10}}.
+
+        FLAREDB_TEST_GRPC_SERVER in the environment is server.grpc-server where ``config`` does not say otherwise.
+        """
+        if server := os.environ.get("FLAREDB_TEST_GRPC_SERVER"):
+            config = merge({"server": {"grpc-server": server}}, config or {})
         self._picker = PortPicker()
         plan = private_plan(stores, tuple(split_keys), self._picker)
         self._processes = Processes(directory)

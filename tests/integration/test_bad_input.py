@@ -196,9 +196,10 @@ def test_store_that_waits_for_pd_says_so_and_can_be_stopped(tmp_path: Path) -> N
 # ------------------------------------------------ a cluster that must not mind
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("bad-input"), split_keys=("g",)) as cluster:
+@pytest.fixture(scope="module", params=["library", "built-in"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    config = {"server": {"grpc-server": request.param}}
+    with Cluster(tmp_path_factory.mktemp("bad-input"), split_keys=("g",), config=config) as cluster:
         yield cluster
 
 

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import pytest
 
 from flaredb.model import commands as c
 from flaredb.model.ids import ClusterId, StoreId
 from flaredb.server.counters import Counters
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
+from flaredb.server.http2.front import Http2Server
 from flaredb.server.service import KvService
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.store.messages import Input, RequestsReceived
@@ -163,13 +165,32 @@ async def serve(
     store = ToyStore()
     service = KvService(store.submit, CLUSTER_ID, STORE_ID, settings, now_ms, counters)
     health = HealthService("tikvpb.Tikv")
-    server, port = make_server([service.handlers(), health.handlers()], "127.0.0.1:0")
-    await server.start()
+    server, port = await _start(service, health)
     try:
         async with open_channel(port) as channel:
             yield Rig(store, port, channel, health)
     finally:
-        await server.stop(None)
+        await server.stop(0)
+
+
+async def _start(service: KvService, health: HealthService) -> tuple[Any, int]:
+    if FRONT["server"] == "built-in":
+        http2 = Http2Server({**service.routes(), **health.routes()}, service.submit_gathered)
+        return http2, await http2.start("127.0.0.1", 0)
+    server, port = make_server([service.handlers(), health.handlers()], "127.0.0.1:0")
+    await server.start()
+    return server, port
+
+
+FRONT = {"server": "library"}
+"""The front end that ``serve`` puts before the service."""
+
+
+@pytest.fixture(params=["library", "built-in"], autouse=True)
+def each_front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Tests of a module that imports this run with both front ends."""
+    monkeypatch.setitem(FRONT, "server", request.param)
+    return str(request.param)
 
 
 def open_channel(port: int, user_agent: str = "") -> grpc.aio.Channel:

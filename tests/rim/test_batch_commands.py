@@ -10,13 +10,14 @@ import pytest
 
 from flaredb.model.errors import NotLeader
 from flaredb.model.ids import RegionId
-from flaredb.server.batch_commands import BatchStream
+from flaredb.server.aio_batch import BatchStream
+from flaredb.server.batch_commands import BatchRequests
 from flaredb.server.front import Front
 from flaredb.server.not_built import not_built_text
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.wire.pb import tikvpb_pb2 as pb
 from flaredb.wire.services import TIKV_METHODS
-from tests.rim.kv_rig import CLUSTER_ID, DEADLINE_S, STORE_ID, ToyStore, context, serve, until
+from tests.rim.kv_rig import CLUSTER_ID, DEADLINE_S, STORE_ID, ToyStore, context, each_front, serve, until  # noqa: F401
 
 Frame = pb.BatchCommandsRequest
 ALL_COMMANDS = Frame.Request.DESCRIPTOR.oneofs_by_name["cmd"].fields
@@ -241,12 +242,12 @@ async def test_a_stream_cut_midway_drops_its_answers() -> None:
         stream = rig.batch()
         await stream.write(puts(8))
         await until(lambda: len(rig.store.held) == 8, "the frame")
-        sink: BatchStream = rig.store.held[0].token[0]
+        sink: BatchRequests = rig.store.held[0].token[0]
         stream.cancel()
         await until(lambda: sink._closed, "the stream to end")
         rig.store.holds = False
         rig.store.release()
-        assert (sink._entries, list(sink._frames), sink._unanswered) == ([], [], 0)
+        assert (sink._entries, sink._unanswered, sink.unwritten_bytes) == ([], 0, 0)
         other = rig.batch()
         await other.write(gets(2))
         assert len(await answers(other, 2)) == 2
@@ -353,7 +354,7 @@ async def test_a_slow_reader_gets_every_answer_once() -> None:
         decide = rig.store.decide
 
         def watch(request: Any) -> Any:
-            peaks.append(request.token[0]._unwritten_bytes)
+            peaks.append(request.token[0].unwritten_bytes)
             return decide(request)
 
         rig.store.decide = watch

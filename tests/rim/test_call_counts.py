@@ -13,14 +13,14 @@ from flaredb.model.errors import NotLeader
 from flaredb.model.ids import RegionId
 from flaredb.model.limits import KEY_SIZE_BYTES_MAX
 from flaredb.rpc.pd import PdClient, PdClientTimes, PdUnavailable
-from flaredb.server.batch_commands import BatchStream
+from flaredb.server.aio_batch import BatchStream
 from flaredb.server.counters import Counters
 from flaredb.server.front import Front
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.wire.pb import kvrpcpb_pb2
 from flaredb.wire.pb import tikvpb_pb2 as pb
 from tests.rim.fake_pd import FakePd
-from tests.rim.kv_rig import CLUSTER_ID, DEADLINE_S, STORE_ID, ToyStore, context, serve, until
+from tests.rim.kv_rig import CLUSTER_ID, DEADLINE_S, STORE_ID, ToyStore, context, each_front, serve, until  # noqa: F401
 
 TOO_LONG = b"k" * (KEY_SIZE_BYTES_MAX + 1)
 
@@ -104,9 +104,9 @@ async def test_requests_of_a_frame_count_one_by_one_from_the_frame_s_arrival(nam
     store, counters = ToyStore(), Counters()
     store.holds = True
     stream, clock = rigged_stream(store, counters)
-    stream._take(frame(*names))
+    stream.take(frame(*names))
     clock[0] += 0.25
-    stream._take(frame("RawPut"))
+    stream.take(frame("RawPut"))
     clock[0] += 0.25
     store.release()
     types = [*names, "RawPut"]
@@ -123,14 +123,14 @@ async def test_part_of_a_frame_counts_when_it_is_answered() -> None:
     store, counters = ToyStore(), Counters()
     store.holds = True
     stream, _ = rigged_stream(store, counters)
-    stream._take(frame(*("RawGet",) * 5))
+    stream.take(frame(*("RawGet",) * 5))
     later, store.held = store.held[3:], store.held[:3]
     store.release()
     assert answered(counters) == {"raw_get": 3}
     store.held = later
     store.release()
     assert answered(counters) == {"raw_get": 5}
-    assert stream._is_drained() is False, "the answers are not written yet"
+    assert stream.is_drained() is False, "the answers are not written yet"
     sent = [pb.BatchCommandsResponse.FromString(data).request_ids for data in stream._frames]
     assert [list(ids) for ids in sent] == [[0, 1, 2], [3, 4]]
 
@@ -138,7 +138,7 @@ async def test_part_of_a_frame_counts_when_it_is_answered() -> None:
 async def test_failures_in_a_frame_and_of_a_stream_are_counted() -> None:
     store, counters = ToyStore(), Counters()
     stream, _ = rigged_stream(store, counters)
-    stream._take(frame("RawPut", "RawPut", key=TOO_LONG))
+    stream.take(frame("RawPut", "RawPut", key=TOO_LONG))
     assert counters.failures == {"raw_put": 2}
     counters = Counters()
     async with serve(counters=counters) as rig:

@@ -20,7 +20,7 @@ from flaredb.server.grpc_server import make_server
 from flaredb.server.service_settings import KvServiceSettings
 from flaredb.wire.pb import kvrpcpb_pb2 as pb
 from flaredb.wire.services import TIKV_METHODS
-from tests.rim.kv_rig import DEADLINE_S, STORE_ID, Rig, context, open_channel, serve, until
+from tests.rim.kv_rig import DEADLINE_S, STORE_ID, Rig, context, each_front, open_channel, serve, until  # noqa: F401
 
 OLD_CLIENT = "tonic/0.10.2"
 R = pb.KeyRange
@@ -306,9 +306,9 @@ async def test_a_caller_that_gave_up_is_dropped() -> None:
         stub = rig.channel.unary_unary(method.path, request_serializer=method.request.SerializeToString)
         call = stub(pb.RawGetRequest(context=context(), key=b"k"))
         await until(lambda: len(rig.store.held) == 1, "the request")
-        sink, (future, _) = rig.store.held[0].token
+        sink, (_, reply, _, _) = rig.store.held[0].token
         call.cancel()
-        await until(future.done, "the cancellation to reach the server")
+        await until(lambda: reply.is_over, "the cancellation to reach the server")
         rig.store.holds = False
         rig.store.release()
         assert sink._waiting == 0

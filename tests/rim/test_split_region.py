@@ -11,7 +11,7 @@ from flaredb.model.keys import encode_memcomparable
 from flaredb.model.region import Peer, Region, RegionEpoch
 from flaredb.wire.convert import region_to_pb
 from flaredb.wire.pb import kvrpcpb_pb2
-from tests.rim.kv_rig import STORE_ID, context, serve
+from tests.rim.kv_rig import STORE_ID, context, each_front, serve  # noqa: F401
 
 EPOCH = RegionEpoch(version=4, conf_ver=1)
 

@@ -1,22 +1,21 @@
 """BatchCommands: many requests in a frame, many frames on a stream, answers in any order (wire facts 3.8).
 
 A frame is one input of the store, and the answers of one step of the store are one frame back. There is no task and no
-future per request: a stream is a reader, a writer and a few counters.
+future per request: a stream is a few counters. Who reads and writes it is the front end's: `aio_batch`, `http2.calls`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections import Counter
 from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError, Message
 
 from flaredb.model.commands import Request
 from flaredb.model.errors import InvalidRequest, RegionError
-from flaredb.server.front import Front, abort
+from flaredb.server.front import Front
 from flaredb.server.not_built import not_built_text
 from flaredb.store.messages import RequestsReceived
 from flaredb.wire import lazy_context
@@ -41,9 +40,6 @@ class Kind:
 
 Slot = tuple[int, Kind]
 """Of a request given to the store: its id on the stream, and what it is."""
-
-_WRITE_BYTES_MAX = 1 << 20
-"""Answers that wait are joined up to this size, so that a writer that is behind catches up with few writes."""
 
 _MEMBERS = pb.BatchCommandsResponse.Response.DESCRIPTOR.fields_by_name
 _CALLS = {name: RAW_CALLS[name] for name in _MEMBERS if name in RAW_CALLS}
@@ -72,10 +68,10 @@ class InvalidFrame(Exception):
     """A frame that cannot be taken apart; ends the stream."""
 
 
-class BatchStream:
-    """One stream and the sink of its answers.
+class BatchRequests(ABC):
+    """The requests of one stream and the sink of their answers.
 
-    Invariants: every request id is answered at most once, and exactly once while the stream lives; no frame is read
+    Invariants: every request id is answered at most once, and exactly once while the stream lives; no frame is taken
     while a limit of the settings is reached, so what a stream holds is bounded by those limits plus one frame; answers
     of the store are counted, and ``_answered`` is empty, after each flush.
     """
@@ -87,27 +83,37 @@ class BatchStream:
         self._answered: list[Slot] = []
         self._entries: list[bytes] = []
         self._request_ids: list[int] = []
-        self._frames: deque[bytes] = deque()
-        self._unwritten_bytes = 0
-        self._frames_changed = asyncio.Event()
-        self._room_changed = asyncio.Event()
         self._closed = False
 
-    async def serve(self, context: grpc.aio.ServicerContext) -> None:
-        """Read frames and write answers until the client has sent its last frame and has all its answers."""
-        writer = asyncio.create_task(self._write_all(context))
-        writer.add_done_callback(lambda _: self._room_changed.set())
-        try:
-            await self._read_all(context, writer)
-            await self._wait_until(self._is_drained, writer)
-        except (InvalidFrame, WrongCluster) as error:
-            self._front.counts.failed("BatchCommands")
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        finally:
-            self._closed = True
-            self._frames.clear()
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+    @property
+    @abstractmethod
+    def unwritten_bytes(self) -> int:
+        """Answers that the client has not taken."""
+
+    @abstractmethod
+    def _send(self, data: bytes) -> None:
+        """One frame of answers; never after ``close``."""
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """``has_room`` and ``is_drained`` may say something else now."""
+
+    def has_room(self) -> bool:
+        """A further frame may be taken."""
+        settings = self._front.settings
+        return (
+            self._unanswered < settings.stream_requests_max
+            and self._unanswered_bytes < settings.stream_bytes_max
+            and self.unwritten_bytes < settings.stream_unwritten_bytes_max
+        )
+
+    def is_drained(self) -> bool:
+        """Everything that was asked is answered, and the answers are written."""
+        return not self._unanswered and not self.unwritten_bytes
+
+    def close(self) -> None:
+        """The stream has ended: answers that still come are counted and dropped."""
+        self._closed = True
 
     # ------------------------------------------------------------ sink
 
@@ -128,10 +134,8 @@ class BatchStream:
             self._entries = []
             self._request_ids = []
             if not self._closed:
-                self._frames.append(data)
-                self._unwritten_bytes += len(data)
-                self._frames_changed.set()
-        self._room_changed.set()
+                self._send(data)
+        self._changed()
 
     def _count_answered(self) -> None:
         """Once per flush, not per answer: a frame of puts costs as much to count as one put."""
@@ -146,43 +150,22 @@ class BatchStream:
         if not self._closed:
             self._request_ids += ids
 
-    # ------------------------------------------------------------ reading
+    # ------------------------------------------------------------ frames of the client
 
-    async def _read_all(self, context: grpc.aio.ServicerContext, writer: asyncio.Task[None]) -> None:
-        while True:
-            if not self._has_room():
-                await self._wait_until(self._has_room, writer)
-            if writer.done():
-                return
-            data = await context.read()
-            if data is grpc.aio.EOF:
-                return
-            self._take(data)
+    def take(self, data: bytes) -> None:
+        """Gives a frame's requests to the store as one input.
 
-    def _has_room(self) -> bool:
-        settings = self._front.settings
-        return (
-            self._unanswered < settings.stream_requests_max
-            and self._unanswered_bytes < settings.stream_bytes_max
-            and self._unwritten_bytes < settings.stream_unwritten_bytes_max
-        )
-
-    def _is_drained(self) -> bool:
-        return not self._unanswered and not self._unwritten_bytes
-
-    async def _wait_until(self, is_met: Callable[[], bool], writer: asyncio.Task[None]) -> None:
-        """Waits for a condition on the counters; a writer that has ended ends the wait too."""
-        while not is_met() and not writer.done():
-            self._room_changed.clear()
-            await self._room_changed.wait()
-
-    def _take(self, data: bytes) -> None:
-        """Gives a frame's requests to the store as one input. Raises before any of them is given."""
+        Errors: InvalidFrame, WrongCluster, before any of them is given: they end the stream (INVALID_ARGUMENT).
+        """
         try:
             batch = _parse(data)
             share_bytes = len(data) // max(1, len(batch.requests))
             requests = self._read(batch, share_bytes)
+        except (InvalidFrame, WrongCluster):
+            self._front.counts.failed("BatchCommands")
+            raise
         except DecodeError as error:
+            self._front.counts.failed("BatchCommands")
             raise InvalidFrame(f"the frame is no valid tikvpb.BatchCommandsRequest: {error}") from error
         if requests:
             self._unanswered += len(requests)
@@ -252,29 +235,6 @@ class BatchStream:
         self._unanswered -= 1
         self._answer_now(request_id, entry)
         self.flush()
-
-    # ------------------------------------------------------------ writing
-
-    async def _write_all(self, context: grpc.aio.ServicerContext) -> None:
-        while True:
-            while not self._frames:
-                self._frames_changed.clear()
-                await self._frames_changed.wait()
-            data = self._next_write()
-            await context.write(data)
-            self._unwritten_bytes -= len(data)
-            self._room_changed.set()
-
-    def _next_write(self) -> bytes:
-        """The next frame, joined with those behind it: encoded frames one after the other are one frame."""
-        if len(self._frames) == 1:
-            return self._frames.popleft()
-        taken = [self._frames.popleft()]
-        size_bytes = len(taken[0])
-        while self._frames and size_bytes + len(self._frames[0]) <= _WRITE_BYTES_MAX:
-            taken.append(self._frames.popleft())
-            size_bytes += len(taken[-1])
-        return b"".join(taken)
 
 
 def _parse(data: bytes) -> Any:

@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from weakref import WeakSet
 
 import grpc
+
+from flaredb.server.aio_calls import aio_unary
+from flaredb.server.call import Reply, Route, Status
+from flaredb.server.http2.stream import Stream
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -31,29 +36,50 @@ class HealthService:
         self._services = frozenset(services)
         self._status = _SERVING
         self._changed = asyncio.Event()
+        self._watchers: WeakSet[Stream] = WeakSet()
+        """Calls of Watch; a connection drops its calls when they are over, and so do we."""
 
     def stop_serving(self) -> None:
         """From now on the answer is NOT_SERVING; said once, before the server closes."""
         self._status = _NOT_SERVING
         self._changed.set()
+        for watcher in list(self._watchers):
+            watcher.send(self._status)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Check and Watch."""
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Check": grpc.unary_unary_rpc_method_handler(self._check),
+                "Check": grpc.unary_unary_rpc_method_handler(aio_unary(self.check)),
                 "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
             },
         )
 
+    def routes(self) -> dict[str, Route]:
+        """Check and Watch by path, for http2.Http2Server."""
+        return {
+            f"/{SERVICE}/Check": Route("unary", self.check),
+            f"/{SERVICE}/Watch": Route("server-stream", self.watch),
+        }
+
+    def watch(self, request: bytes, stream: Stream) -> None:
+        """The status now and, if it is known here, when it changes; never ends."""
+        if self._knows(request):
+            stream.send(self._status)
+            self._watchers.add(stream)
+        else:
+            stream.send(_UNKNOWN)
+
     def _knows(self, request: bytes) -> bool:
         return service_asked_for(request) in {"", *self._services}
 
-    async def _check(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        if not self._knows(request):
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"this server has {', '.join(sorted(self._services))}")
-        return self._status
+    def check(self, request: bytes, reply: Reply) -> None:
+        """The status now; NOT_FOUND for a service that is not here."""
+        if self._knows(request):
+            reply.answer(self._status)
+        else:
+            reply.fail(Status.NOT_FOUND, f"this server has {', '.join(sorted(self._services))}")
 
     async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         if not self._knows(request):

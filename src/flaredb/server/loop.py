@@ -86,7 +86,9 @@ class StoreLoop:
         inputs_per_step: int,
         steps: Histogram,
         now_ms: Callable[[], int] = monotonic_ms,
+        keeps_pace: bool = True,
     ) -> None:
+        """``keeps_pace``: steps may wait for more unary calls (see pace)."""
         self.store = store
         self._steps = steps
         self._syncer = syncer
@@ -96,6 +98,7 @@ class StoreLoop:
         self._loop = asyncio.get_running_loop()
         self._inbox: list[Input] = []
         self._pace = Pace()
+        self._keeps_pace = keeps_pace
         self._is_started = False
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -114,7 +117,7 @@ class StoreLoop:
         if self._is_stopped:
             return
         self._inbox.append(item)
-        if isinstance(item, RequestsReceived) and len(item.requests) == 1:
+        if self._keeps_pace and isinstance(item, RequestsReceived) and len(item.requests) == 1:
             self._pace.on_call(self._loop.time(), self.store.waiting_requests)
         if not self._is_scheduled:
             self._schedule()

@@ -31,6 +31,7 @@ from flaredb.server.addresses import check_can_listen, listen_refusal, split_add
 from flaredb.server.counters import RAFT_MESSAGE_TYPES, Counters, add, rise
 from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
+from flaredb.server.http2.front import Http2Server
 from flaredb.server.logs import log_event
 from flaredb.server.loop import StoreLoop, monotonic_ms
 from flaredb.server.pd_link import PdLink
@@ -108,7 +109,15 @@ class StoreNode:
         self._closers.append(store.close)
         self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)
-        self.loop = StoreLoop(store, self._syncer, self, settings.raftstore.messages_per_tick, self.counters.step)
+        # Only the library hands over calls one by one, so that waiting for more of them pays.
+        self.loop = StoreLoop(
+            store,
+            self._syncer,
+            self,
+            settings.raftstore.messages_per_tick,
+            self.counters.step,
+            keeps_pace=settings.server.grpc_server == "library",
+        )
         self._closers.append(self.loop.stop)
 
         snapshots.connect(cluster_id, known, store, self.loop.submit, lambda store_id: self.pd_link.resolve(store_id))
@@ -181,14 +190,30 @@ class StoreNode:
         service = KvService(self.loop.submit, cluster_id, self.store_id, service_settings, counters=self.counters)
         health = HealthService("tikvpb.Tikv")
         check_can_listen(settings.server.addr, "server.addr")
+        host, wanted_port = split_address(settings.server.addr, "server.addr")
+        if settings.server.grpc_server == "built-in":
+            port = await self._start_built_in(service, health, host, wanted_port)
+        else:
+            port = await self._start_library(service, health)
+        self.address = settings.server.advertise_addr or f"{host}:{port}"
+
+    async def _start_built_in(self, service: KvService, health: HealthService, host: str, port: int) -> int:
+        server = Http2Server({**service.routes(), **health.routes()}, service.submit_gathered)
         try:
-            server, port = make_server([service.handlers(), health.handlers()], settings.server.addr)
+            port = await server.start(host, port)
+        except OSError as error:
+            raise ConfigError(listen_refusal(self.settings.server.addr, "server.addr", error)) from error
+        self._closers.append(lambda: _stop_grpc(server, health))
+        return port
+
+    async def _start_library(self, service: KvService, health: HealthService) -> int:
+        try:
+            server, port = make_server([service.handlers(), health.handlers()], self.settings.server.addr)
         except ConfigError as error:
             raise ConfigError(f"server.addr: {error}") from error
         await server.start()
         self._closers.append(lambda: _stop_grpc(server, health))
-        host, _ = split_address(settings.server.addr, "server.addr")
-        self.address = settings.server.advertise_addr or f"{host}:{port}"
+        return port
 
     async def _open_status_port(self) -> None:
         self._status = StatusPort(self.settings.server.status_addr, self)
@@ -435,6 +460,6 @@ def _rocks_options(settings: StoreSettings) -> RocksOptions:
     )
 
 
-async def _stop_grpc(server: grpc.aio.Server, health: HealthService) -> None:
+async def _stop_grpc(server: grpc.aio.Server | Http2Server, health: HealthService) -> None:
     health.stop_serving()
     await server.stop(SHUTDOWN_GRACE_SECONDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import grpc
+from typing import Any
+
 from google.protobuf.message import DecodeError
 
 from flaredb.model.errors import InvalidRequest
-from flaredb.server.front import Front, abort
+from flaredb.server.call import Reply, Status
+from flaredb.server.front import Front
 from flaredb.server.unary import UnaryCalls
 from flaredb.wire.requests import WrongCluster
 from flaredb.wire.split_calls import encode_split_result, read_split
@@ -19,7 +21,7 @@ class RegionCalls:
         self._front = front
         self._unary = unary
 
-    async def split_region(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    def split_region(self, data: bytes, reply: Reply) -> None:
         """SplitRegion: cut a region at the keys named. A response has no member for a request that is wrong in
         itself, so that is a status.
         """
@@ -27,5 +29,10 @@ class RegionCalls:
             encoded_context, command = read_split(data)
             route = self._front.routes.read(encoded_context)
         except (WrongCluster, DecodeError, InvalidRequest) as error:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"SplitRegion: {error}")
-        return encode_split_result(await self._unary.ask(command, route, len(data)))
+            reply.fail(Status.INVALID_ARGUMENT, f"SplitRegion: {error}")
+            return
+        self._unary.ask(command, route, len(data), _finish_split, reply, 0.0)
+
+
+def _finish_split(reply: Reply, result: Any, _arrived_s: float) -> None:
+    reply.answer(encode_split_result(result))

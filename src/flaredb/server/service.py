@@ -1,22 +1,26 @@
 """The KV service: the front door of a store, as TiKV clients know it (wire facts 1.1).
 
 `unary` serves raw calls made one at a time, `batch_commands` whole frames of them; both turn requests into one input
-of the store and its results into bytes. Handlers take and give bytes, so that another front end can call them.
+of the store and its results into bytes. Handlers take and give bytes (`call`); grpc.aio is one front end to them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from flaredb.model.ids import ClusterId, StoreId
-from flaredb.server.batch_commands import BatchStream
+from flaredb.server.aio_batch import BatchStream
+from flaredb.server.aio_calls import aio_refusal, aio_unary
+from flaredb.server.call import Reply, Route, RouteKind, Status
 from flaredb.server.counters import Counters
-from flaredb.server.front import Front, abort
+from flaredb.server.front import Front
+from flaredb.server.http2.calls import BatchCalls
 from flaredb.server.not_built import not_built_text
 from flaredb.server.region_calls import RegionCalls
 from flaredb.server.service_settings import KvServiceSettings
@@ -65,43 +69,58 @@ class KvService:
         )
 
     def _handler(self, method: Method) -> Any:
+        if method.name == "BatchCommands":
+            return grpc.stream_stream_rpc_method_handler(self._batch_commands)
+        route = self._route(method)
+        make = getattr(grpc, f"{method.arity}_rpc_method_handler")
+        return make(aio_refusal(route) if route.serve is None else aio_unary(route.serve))
+
+    def _route(self, method: Method) -> Route:
         if method.name in RAW_CALLS:
-            return grpc.unary_unary_rpc_method_handler(self._unary.handler(RAW_CALLS[method.name]))
+            return Route("unary", self._unary.handler(RAW_CALLS[method.name]))
         served: dict[str, Any] = {
-            "BatchCommands": self._batch_commands,
             "GetHealthFeedback": self._get_health_feedback,
             "GetStoreSafeTS": self._get_store_safe_ts,
             "CheckLeader": self._check_leader,
             "SplitRegion": self._regions.split_region,
         }
-        make = getattr(grpc, f"{method.arity}_rpc_method_handler")
-        return make(served.get(method.name) or _refuse(method.name))
+        kind: RouteKind = "unary" if method.arity == "unary_unary" else "stream"
+        return Route(kind, served.get(method.name), not_built_text(method.name))
+
+    def routes(self) -> dict[str, Route]:
+        """The whole service by path, for http2.Http2Server; ``submit_gathered`` then gives calls to the store.
+
+        Pre: not used together with ``handlers``.
+        """
+        self._unary.gathers = True
+        routes = {method.path: self._route(method) for method in TIKV_METHODS.values()}
+        routes[TIKV_METHODS["BatchCommands"].path] = Route("stream", partial(BatchCalls, self._front))
+        return routes
+
+    def submit_gathered(self) -> None:
+        """Give the store the calls that came since the last time, as one input."""
+        self._unary.submit_gathered()
 
     async def _batch_commands(self, _frames: Any, context: grpc.aio.ServicerContext) -> None:
         await BatchStream(self._front).serve(context)
 
-    async def _get_health_feedback(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    def _get_health_feedback(self, data: bytes, reply: Reply) -> None:
         try:
             request = kvrpcpb_pb2.GetHealthFeedbackRequest.FromString(data)
             self._front.routes.check_cluster(request.context)
         except (DecodeError, WrongCluster) as error:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return self._front.health_feedback().SerializeToString()
+            reply.fail(Status.INVALID_ARGUMENT, str(error))
+            return
+        reply.answer(self._front.health_feedback().SerializeToString())
 
-    async def _get_store_safe_ts(self, _data: bytes, _context: grpc.aio.ServicerContext) -> bytes:
-        return _STORE_SAFE_TS_NONE
+    def _get_store_safe_ts(self, _data: bytes, reply: Reply) -> None:
+        reply.answer(_STORE_SAFE_TS_NONE)
 
-    async def _check_leader(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    def _check_leader(self, data: bytes, reply: Reply) -> None:
         """Confirms no leader: nobody here advances a safe timestamp by it."""
         try:
             request = kvrpcpb_pb2.CheckLeaderRequest.FromString(data)
         except DecodeError as error:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return kvrpcpb_pb2.CheckLeaderResponse(ts=request.ts).SerializeToString()
-
-
-def _refuse(name: str) -> Any:
-    async def refuse(_request: Any, context: grpc.aio.ServicerContext) -> bytes:
-        await abort(context, grpc.StatusCode.UNIMPLEMENTED, not_built_text(name))
-
-    return refuse
+            reply.fail(Status.INVALID_ARGUMENT, str(error))
+            return
+        reply.answer(kvrpcpb_pb2.CheckLeaderResponse(ts=request.ts).SerializeToString())
