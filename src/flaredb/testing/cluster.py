@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flaredb.testing.partitions import Partitions
 
 START_DEADLINE_S = 30.0
+START_TRIES = 3
+PORT_TAKEN = "port in use"
 
 
 class ClusterError(FlareDBError):
@@ -63,7 +65,21 @@ class Cluster:
     # ------------------------------------------------------------ life
 
     def start(self) -> None:
-        """Start all processes; returns once every region takes writes. Errors: ClusterError."""
+        """Start all processes; returns once every region takes writes. Errors: ClusterError.
+
+        Ports are looked for, not held, so another process may be faster: then other ports are tried.
+        """
+        tries = START_TRIES if self._kept_directory is None else 1
+        for tries_left in reversed(range(tries)):
+            try:
+                self._start_once()
+            except ClusterError as error:
+                if not tries_left or PORT_TAKEN not in str(error):
+                    raise
+            else:
+                return
+
+    def _start_once(self) -> None:
         from flaredb.cli.cluster_plan import private_plan
         from flaredb.cli.local_cluster import LocalCluster
         from flaredb.cli.ports import PortPicker
