@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_consoles(document: Path, tmp_path: Path) -> None:
     try:
         _play(document, tmp_path / "first")
     except AssertionError as error:
-        print(f"first try: {error}")
+        sys.stderr.write(f"first try: {error}\n")
         _play(document, tmp_path / "second")
 
 
