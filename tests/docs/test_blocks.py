@@ -32,7 +32,7 @@ def test_every_block_is_of_a_kind_that_is_run(document: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("document", _with("console"), ids=lambda path: path.name)
 def test_consoles(document: Path, tmp_path: Path) -> None:
-    """A second try is allowed: of some ten runs of cli.md one command did not come back, and it is not known why yet."""
+    """A second try is allowed: once in ten runs of cli.md a command did not come back, and why is not known yet."""
     try:
         _play(document, tmp_path / "first")
     except AssertionError as error:
