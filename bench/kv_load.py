@@ -2,7 +2,8 @@
 
     python -m bench.kv_load --pd 127.0.0.1:2379 --mode batch --op put --in-flight 256 --seconds 5
 
-Prints one JSON line: operations per second, p50 and p99 in milliseconds, errors. With --pids, the CPU seconds those
+Prints one JSON line: operations per second, p50 and p99 in milliseconds, errors, and how many of these came because a
+region's leader or borders moved: regions are looked up once, so a run with moves is to be repeated. With --pids, the CPU seconds those
 processes used per 1,000 operations. The generator is Python and needs CPU of its own: on two cores it competes with the
 servers, so the figures are a floor.
 """
@@ -27,6 +28,7 @@ from bench.routes import Route, find_routes
 from flaredb.wire.pb import kvrpcpb_pb2, tikvpb_pb2
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+Answer = kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,14 +39,20 @@ class Tally:
     counting: bool = False
     operations: int = 0
     errors: int = 0
+    moved: int = 0
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, took_seconds: float, count: int, errors: int) -> None:
-        """Count operations that took this long."""
+    def add(self, took_seconds: float) -> None:
+        """Count an operation that took this long."""
         if self.counting:
-            self.operations += count
-            self.errors += errors
+            self.operations += 1
             self.seconds.append(took_seconds)
+
+    def judge(self, answer: Answer) -> None:
+        """Count an answer that is an error."""
+        if self.counting and (answer.HasField("region_error") or answer.error):
+            self.errors += 1
+            self.moved += answer.region_error.HasField("not_leader") or answer.region_error.HasField("epoch_not_match")
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -122,10 +130,10 @@ async def batch_stream(
     free = 0
     async for response in call:
         now = time.perf_counter()
-        errors = sum(_failed(getattr(item, name)) for item in response.responses)
+        for item in response.responses:
+            tally.judge(getattr(item, name))
         for request_id in response.request_ids:
-            tally.add(now - sent.pop(request_id), 1, 0)
-        tally.errors += errors if tally.counting else 0
+            tally.add(now - sent.pop(request_id))
         free += len(response.request_ids)
         if stop.is_set():
             if not sent:
@@ -154,7 +162,8 @@ async def unary_worker(
         data = target.command(arguments.op).SerializeToString()
         started = time.perf_counter()
         response = await call(data)
-        tally.add(time.perf_counter() - started, 1, _failed(response))
+        tally.add(time.perf_counter() - started)
+        tally.judge(response)
 
 
 async def etcd_worker(
@@ -166,11 +175,7 @@ async def etcd_worker(
         key = b"key-%012d" % rng.randrange(arguments.keys)
         started = time.perf_counter()
         await (db.put(key, value) if arguments.op == "put" else db.get(key))
-        tally.add(time.perf_counter() - started, 1, 0)
-
-
-def _failed(response: kvrpcpb_pb2.RawPutResponse | kvrpcpb_pb2.RawGetResponse) -> int:
-    return int(response.HasField("region_error") or bool(response.error))
+        tally.add(time.perf_counter() - started)
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
@@ -224,6 +229,7 @@ def report(arguments: argparse.Namespace, tally: Tally, took_seconds: float, cpu
         "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
         "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
         "errors": tally.errors,
+        "moved": tally.moved,
         "server_cpu_s_per_1000": round(cpu / max(tally.operations, 1) * 1000, 4) if arguments.pids else None,
     }
 

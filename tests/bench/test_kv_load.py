@@ -18,6 +18,7 @@ from bench.routes import find_routes
 from bench import kv_load, split
 from flaredb.cli.cluster_plan import private_plan
 from flaredb.cli.ports import PortPicker
+from flaredb.cli.waiting import wait_until
 from tests.integration.cluster import Cluster
 
 pytestmark = pytest.mark.process
@@ -32,8 +33,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def load(cluster: Cluster, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    kv_load.main(["--pd", cluster.pd_address, *TINY, *arguments])
-    line: dict[str, Any] = json.loads(capsys.readouterr().out)
+    """The line of a run in which PD moved no leader, as it may after a start or a split."""
+    line: dict[str, Any] = {}
+
+    def stood_still() -> bool:
+        kv_load.main(["--pd", cluster.pd_address, *TINY, *arguments])
+        line.update(json.loads(capsys.readouterr().out))
+        return line["moved"] == 0
+
+    assert wait_until(stood_still, 60), line
     return line
 
 
