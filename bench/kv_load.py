@@ -3,9 +3,9 @@
     python -m bench.kv_load --pd 127.0.0.1:2379 --mode batch --op put --in-flight 256 --seconds 5
 
 Prints one JSON line: operations per second, p50 and p99 in milliseconds, errors, and how many of these came because a
-region's leader or borders moved: regions are looked up once, so a run with moves is to be repeated. With --pids, the CPU seconds those
-processes used per 1,000 operations. The generator is Python and needs CPU of its own: on two cores it competes with the
-servers, so the figures are a floor.
+region's leader or borders moved: regions are looked up once, so a run with moves is to be repeated. With --pids, the
+CPU seconds those processes used per 1,000 operations. The generator is Python and needs CPU of its own: on two cores it
+competes with the servers, so the figures are a floor.
 """
 
 from __future__ import annotations
