@@ -30,6 +30,11 @@ STOP_DEADLINE_S = 30.0
 class ChildFailed(FlareDBError):
     """A child ended, or did not become ready in time; the message shows its last log lines."""
 
+    @property
+    def port_was_taken(self) -> bool:
+        """True if it found another process on a port that had looked free: others may be tried."""
+        return "port in use" in str(self)
+
 
 class Child:
     """One child process, which can be started again after its end.
@@ -186,8 +191,15 @@ class Processes:
         for child in self.children.values():
             child.send(signal.SIGKILL)
 
+    def clear(self) -> None:
+        """Stop the children, the first added last, and forget them."""
+        running = self.running()
+        self.stop(running[1:], at_once=True)
+        self.stop(running[:1], at_once=True)
+        self.children.clear()
+
     def close(self) -> None:
-        """Stop the children, the last added first to go and the first added last, and release the pipe."""
+        """Stop the children, the first added last, and release the pipe."""
         running = self.running()
         self.stop(running[1:], at_once=True)
         self.stop(running[:1], at_once=True)
