@@ -58,7 +58,7 @@ soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
 seeds: $(STAMP) ## many runs of the simulator, on two cores: make seeds SEED=1 RUNS=10000
 	@$(BIN)/flaredb sim --seed $(SEED) --runs $(RUNS) --jobs 2
 
-interop: $(STAMP) ## TiKV's official Go client against a demo cluster; needs Go
+interop: $(STAMP) ## TiKV's official Go, Java and Rust clients against a demo cluster, as far as their tools are there
 	@VENV=$(VENV) scripts/interop.sh
 
 clean: ## remove the virtual environment and caches
