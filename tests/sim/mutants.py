@@ -130,6 +130,18 @@ LATE_ANSWERS = _with_leases(
     Weather(delay_us_min=500, delay_us_max=3_000, stragglers=0.1, straggler_us_max=2_000 * MS),
 )
 STALE_LEASES = _with_leases(STALE_LEADERS, Weather(delay_us_min=500, delay_us_max=3_000))
+
+
+def _with_slow_clocks(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
+    return lambda options: replace(faults(options), clock_drift_max=0.8)
+
+
+SLOW_CLOCKS = _with_slow_clocks(
+    _with_leases(
+        _busy(_with_faults(partition_ms=800, clock_ms=1_500)),
+        Weather(delay_us_min=500, delay_us_max=3_000),
+    )
+)
 TRANSFERS = _with_leases(
     _busy(_with_faults(order_ms=100, admin_ms=200, partition_ms=600, slow_link_ms=1_000)),
     Weather(delay_us_min=500, delay_us_max=3_000),
@@ -485,6 +497,25 @@ def _lease_kept_after_transfer() -> Patches:
     return [(reads, "in_lease", in_lease)]
 
 
+def _lease_though_clocks_differ() -> Patches:
+    """The store knows that clocks are too far apart, and reads by lease all the same."""
+    from flaredb.raft import reads
+
+    true = reads.in_lease
+
+    def in_lease(raft: Any) -> bool:
+        clock = raft.lease_clock
+        if clock is None:
+            return true(raft)
+        kept, clock.is_trusted = clock.is_trusted, True
+        try:
+            return true(raft)
+        finally:
+            clock.is_trusted = kept
+
+    return [(reads, "in_lease", in_lease)]
+
+
 MUTANTS = (
     Mutant("an answer before the sync", _answer_before_sync, 5, "its disk", CRASHES),
     Mutant("a sync that does nothing", _sync_does_nothing, 5, "its disk", CRASHES),
@@ -515,5 +546,6 @@ MUTANTS = (
     Mutant("a change of members applied twice", _conf_change_applied_twice, 20, "", MOVES),
     Mutant("a change of members that leaves no quorum", _quorum_not_looked_at, 40, "without a quorum", LONG_DEATHS),
     Mutant("an old route that is served", _old_route_is_served, 20, "linearizable", STALE_LEADERS),
+    Mutant("a lease though clocks differ", _lease_though_clocks_differ, 40, "lease", SLOW_CLOCKS, is_slow=True),
     Mutant("a lease kept after a transfer", _lease_kept_after_transfer, 10, "lease", TRANSFERS),
 )

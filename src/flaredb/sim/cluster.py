@@ -10,6 +10,7 @@ from flaredb.model.commands import Request
 from flaredb.model.ids import StoreId
 from flaredb.sim.admin import Admin
 from flaredb.sim.client import NO_ANSWER, NOT_TAKEN
+from flaredb.sim.drift import Drift
 from flaredb.sim.history import History
 from flaredb.sim.invariants import Invariants
 from flaredb.sim.mover import Mover
@@ -45,6 +46,7 @@ class SimCluster:
         self.network = Network(world, options.weather)
         self.invariants = Invariants(world, options.check_every)
         self.history = History(world)
+        self.drift = Drift(self)
         self.pd = PdNode(self)
         self.snapshots = SnapshotCarrier(self)
         self.mover = Mover(self)

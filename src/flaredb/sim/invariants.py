@@ -204,7 +204,7 @@ class Invariants:
         newest = self._newest_term.get(peer.region.id, 0)
         if peer.term >= newest:
             self._newest_term[peer.region.id] = peer.term
-        elif peer.node.raft.in_lease():
+        elif peer.node.raft.in_lease() and not node.cluster.drift.taints(self._world.now_us):
             raise Violation(
                 f"{node.name} region {peer.region.id}: the lease of term {peer.term} is valid, but term {newest} has a "
                 "leader"
