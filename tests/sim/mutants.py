@@ -108,6 +108,7 @@ SPLITS = _busy(
     _on_slow_disks(_with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4
 )
 MOVES = _with_faults(order_ms=100, admin_ms=300, crash_ms=4_000, partition_ms=4_000)
+LATE_ORDERS = _with_faults(order_ms=100, admin_ms=200, slow_link_ms=300)
 LONG_DEATHS = _with_faults(order_ms=200, admin_ms=500, crash_ms=5_000, new_store_ms=5_000, restart_ms_max=20_000)
 SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
 INSTALLS = _busy(
@@ -447,6 +448,22 @@ def _conf_change_applied_twice() -> Patches:
     return [(applier, "apply_change", apply_change)]
 
 
+def _change_at_any_epoch() -> Patches:
+    """A leader obeys an order to change members whatever the region has become since."""
+    from flaredb.model.orders import ChangePeers
+    from flaredb.store import orders
+
+    true = orders.on_order
+
+    def on_order(store: Any, order: Any) -> None:
+        peer = store.peers.get(order.region_id)
+        if peer is not None and isinstance(order.step, ChangePeers):
+            order = replace(order, epoch=peer.region.epoch)
+        true(store, order)
+
+    return [(orders, "on_order", on_order)]
+
+
 def _quorum_not_looked_at() -> Patches:
     from flaredb.store.commands import conf_change
 
@@ -544,6 +561,7 @@ MUTANTS = (
     Mutant("an install that is not resumed", _install_not_resumed, 40, "", INSTALLS, is_slow=True),
     Mutant("messages for a replica that is gone", _wrong_replica_takes_messages, 20, "", EVERYTHING),
     Mutant("a change of members applied twice", _conf_change_applied_twice, 20, "", MOVES),
+    Mutant("an order for another epoch", _change_at_any_epoch, 20, "nobody ordered", LATE_ORDERS),
     Mutant("a change of members that leaves no quorum", _quorum_not_looked_at, 40, "without a quorum", LONG_DEATHS),
     Mutant("an old route that is served", _old_route_is_served, 20, "linearizable", STALE_LEADERS),
     Mutant("a lease though clocks differ", _lease_though_clocks_differ, 40, "lease", SLOW_CLOCKS, is_slow=True),

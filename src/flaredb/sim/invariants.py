@@ -12,6 +12,7 @@ from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
 from flaredb.model.ids import PeerId, RegionId
+from flaredb.model.orders import ChangePeers, RegionOrder
 from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
 from flaredb.raft import Compacted, Configuration, MessageType
@@ -62,6 +63,8 @@ class Invariants:
         """Replicas that came as learners and vote."""
         self._granted: set[int] = set()
         """Ids that PD gave to splits."""
+        self._ordered: set[tuple[RegionId, int]] = set()
+        """(region, conf_ver) for which somebody ordered a change of members."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
 
     # ------------------------------------------------ what has been seen
@@ -235,6 +238,11 @@ class Invariants:
 
     def _check_epoch(self, node: StoreNode, peer: Peer, key: PeerKey) -> None:
         before, now = self._seen_epoch[key], peer.region.epoch
+        if now.conf_ver > before.conf_ver > 0 and (key[0], before.conf_ver) not in self._ordered:
+            raise Violation(
+                f"{node.name} region {key[0]}: its members change from conf_ver {before.conf_ver}, for which nobody "
+                "ordered a change"
+            )
         if now.is_older_than(before):
             raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
         self._seen_epoch[key] = now
@@ -259,6 +267,11 @@ class Invariants:
             self._last_vote[key] = (message.term, envelope.to_peer)
 
     # ------------------------------------------------ PD
+
+    def after_order(self, order: RegionOrder) -> None:
+        """Somebody orders a leader to do something with its region as it is at one epoch, and at no other."""
+        if isinstance(order.step, ChangePeers):
+            self._ordered.add((order.region_id, order.epoch.conf_ver))
 
     def after_pd_step(self, core: PdCore) -> None:
         """Region epochs never go back in PD's eyes while it lives."""

@@ -231,8 +231,8 @@ def _spread_load(rng: Random, workload: Workload) -> None:
     """Many clients that think long, rather than few that think briefly: where some of them wait for a region that is
     down, the others go on.
     """
-    wanted_per_s = min(max(1_000 * workload.writers / workload.think_ms, 40), 100)
-    workload.writers = rng.choice((16, 24, 32))
+    wanted_per_s = min(max(1_000 * workload.writers / workload.think_ms, 60), 120)
+    workload.writers = rng.choice((24, 32, 40))
     workload.think_ms = int(1_000 * workload.writers / wanted_per_s)
 
 
