@@ -319,6 +319,16 @@ def _pd_repeats_ids() -> Patches:
     return [(PdState, "put_id_bound", lambda self, bound: None)]
 
 
+def _read_of_a_split_region() -> Patches:
+    """Between the moment a read is admitted and the moment it runs its region may be split: that is not looked at."""
+    from flaredb.store import store
+
+    return [
+        (store, "check_epoch", lambda region, request, regions: None),
+        (store, "check_keys", lambda region, command: None),
+    ]
+
+
 # ------------------------------------------------ writes
 
 
@@ -546,6 +556,7 @@ MUTANTS = (
     Mutant("a lease that is twice too long", _lease_twice_too_long, 40, "lease", STALE_LEASES, is_slow=True),
     Mutant("a lease that counts from the answer", _lease_from_the_answer, 40, "lease", LATE_ANSWERS, is_slow=True),
     Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 40, "", SPLITS, is_slow=True),
+    Mutant("a read of a region split meanwhile", _read_of_a_split_region, 20, "of the range", SPLITS),
     Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
     Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),
     Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", _with_faults(pd_crash_ms=2_000)),

@@ -61,7 +61,7 @@ class SimCluster:
         """Every key that clients write while faults go on, ascending."""
         self._stores_ever = options.stores
         self._by_store_id: dict[StoreId, StoreNode] = {}
-        self._open_calls: dict[StoreNode, dict[Any, None]] = {}
+        self._open_calls: dict[StoreNode, dict[Any, Request]] = {}
         self._unreached_us: dict[tuple[str, str], int] = {}
         self.is_healing = False
         """True once faults are over: what dies starts again at once."""
@@ -224,7 +224,7 @@ class SimCluster:
             if node.store is None:
                 answer(NOT_TAKEN)
                 return
-            self._open_calls.setdefault(node, {})[answer] = None
+            self._open_calls.setdefault(node, {})[answer] = request
             request.token = answer
             node.submit(RequestsReceived([request]))
 
@@ -238,6 +238,7 @@ class SimCluster:
         """Answers of one step go back to who asked."""
         calls = self._open_calls.get(node, {})
         for token, result in answers:
-            if token in calls:
-                del calls[token]
+            request = calls.pop(token, None)
+            if request is not None:
+                self.invariants.after_answer(node, request, result)
                 token(result)

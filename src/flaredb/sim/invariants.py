@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
+from flaredb.model.commands import BatchGet, Get, Request
+from flaredb.model.errors import RegionError
 from flaredb.model.ids import PeerId, RegionId
 from flaredb.model.orders import ChangePeers, RegionOrder
 from flaredb.model.region import PeerRole, Region, RegionEpoch
@@ -265,6 +267,18 @@ class Invariants:
                     f"voted for peer {self._votes[vote]}"
                 )
             self._last_vote[key] = (message.term, envelope.to_peer)
+
+    def after_answer(self, node: StoreNode, request: Request, result: object) -> None:
+        """Keys are read in the region that was asked for, with the range it had then. Pre: the step has just ended."""
+        if node.store is None or isinstance(result, RegionError) or not isinstance(request.command, Get | BatchGet):
+            return
+        peer = node.store.peers.get(request.region_id)
+        now = peer.region.epoch.version if peer is not None else None
+        if now != request.version:
+            raise Violation(
+                f"{node.name} region {request.region_id}: reads for version {request.version} of the range, which is "
+                f"version {now} now"
+            )
 
     # ------------------------------------------------ PD
 
