@@ -232,7 +232,9 @@ def _spread_load(rng: Random, workload: Workload) -> None:
     down, the others go on.
     """
     wanted_per_s = min(max(1_000 * workload.writers / workload.think_ms, 60), 120)
-    workload.writers = rng.choice((24, 32, 40))
+    drawn, workload.writers = workload.writers, rng.choice((24, 32, 40))
+    # As many clients on a key as before: the search for an order of all operations is exponential in them.
+    workload.hot_keys = workload.hot_keys * workload.writers // drawn
     workload.think_ms = int(1_000 * workload.writers / wanted_per_s)
 
 
