@@ -122,6 +122,8 @@ class SimCluster:
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
+        for node in self.stores:
+            node.disk.mend()  # that of a store which joined since faults ended, too
         self.admin.settle()
         for client in self.clients:
             client.stop()
