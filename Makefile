@@ -6,6 +6,7 @@ STAMP  := $(VENV)/.installed
 SECONDS ?= 600
 SEED    ?= 1
 RUNS    ?= 10000
+SIM_SECONDS ?= 20
 ROUNDS ?= 5
 .SHELLFLAGS := -eu -o pipefail -c
 SHELL := /bin/bash
@@ -52,11 +53,12 @@ docs: $(STAMP) ## make docs/configuration.md and docs/errors.md from the code
 site: $(STAMP) ## the documentation as a site, in build/site
 	@$(BIN)/python scripts/build_site.py && echo "open build/site/index.html"
 
-soak: $(STAMP) ## long randomised runs: make soak SECONDS=600
+soak: $(STAMP) ## long randomised runs, then the simulator's many: make soak SECONDS=600 RUNS=10000
 	@FLAREDB_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -m soak --timeout=0
+	@$(MAKE) --no-print-directory seeds
 
-seeds: $(STAMP) ## many runs of the simulator, on two cores: make seeds SEED=1 RUNS=10000
-	@$(BIN)/flaredb sim --seed $(SEED) --runs $(RUNS) --jobs 2
+seeds: $(STAMP) ## many runs of the simulator, on two cores: make seeds SEED=1 RUNS=10000 SIM_SECONDS=20
+	@$(BIN)/flaredb sim --seed $(SEED) --runs $(RUNS) --seconds $(SIM_SECONDS) --jobs 2
 
 interop: $(STAMP) ## TiKV's official Go, Java and Rust clients against a demo cluster, as far as their tools are there
 	@VENV=$(VENV) scripts/interop.sh

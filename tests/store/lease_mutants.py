@@ -12,6 +12,7 @@ from flaredb.raft import leader, reads
 from flaredb.raft.raft import Raft
 from flaredb.store import config, peer
 from flaredb.store import reads as store_reads
+from flaredb.store.clock_watch import ClockWatch
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 MUTANTS: dict[str, Mutant] = {}
@@ -104,6 +105,26 @@ def promises_kept_only_by_who_reads_by_lease() -> AbstractContextManager[Any]:
 @mutant
 def lease_before_the_own_commit() -> AbstractContextManager[Any]:
     return patch.object(Raft, "commit_to_current_term", lambda self: True)
+
+
+@mutant
+def clocks_not_watched() -> AbstractContextManager[Any]:
+    return patch.object(ClockWatch, "take", lambda self, sample: False)
+
+
+@mutant
+def lease_though_clocks_differ() -> AbstractContextManager[Any]:
+    whole = reads.in_lease
+
+    def in_lease(raft: Any) -> bool:
+        clock = raft.lease_clock
+        kept, clock.is_trusted = clock.is_trusted, True
+        try:
+            return whole(raft)
+        finally:
+            clock.is_trusted = kept
+
+    return patch.object(reads, "in_lease", in_lease)
 
 
 @mutant

@@ -90,11 +90,11 @@ def test_a_single_replica_sleeps_alone_and_still_answers() -> None:
 
 
 def test_nobody_sleeps_where_it_is_switched_off() -> None:
-    cluster = Cluster([region(1)], config=replace(CONFIG, hibernate_regions=False))
+    cluster = Cluster([region(1)], config=replace(CONFIG, hibernate_regions=False, lease_reads=False))
     cluster.await_leader(1)
     cluster.run_for(2 * SLEEPY_MS)
     assert asleep(cluster) == set()
-    assert all(envelope.region_id for envelope in cluster.sent), "stores beat although nobody sleeps"
+    assert all(envelope.region_id for envelope in cluster.sent), "stores beat although nobody sleeps or reads by lease"
 
 
 def test_a_leader_does_not_sleep_while_a_follower_lacks_something() -> None:
@@ -355,7 +355,7 @@ def waking_follower_keeps_it_to_itself() -> AbstractContextManager[Any]:
 
 
 def restart_goes_unnoticed() -> AbstractContextManager[Any]:
-    return patch.object(Contacts, "heard_beat", lambda self, beat: self.heard(beat.from_store))
+    return patch.object(Contacts, "heard_beat", lambda self, beat, now_ms: self.heard(beat.from_store))
 
 
 def strangers_are_not_answered() -> AbstractContextManager[Any]:

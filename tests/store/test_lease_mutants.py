@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.store import test_lease, test_random_moves, test_random_store
+from tests.store import test_clock_watch, test_lease, test_random_moves, test_random_store
 from tests.store.lease_mutants import MUTANTS
 
 CAUGHT_BY: dict[str, Callable[[], None]] = {
@@ -29,6 +29,8 @@ CAUGHT_BY: dict[str, Callable[[], None]] = {
         lambda: test_lease.test_a_restarted_follower_withholds_its_vote_for_an_election_timeout(lease_reads=False)
     ),
     "lease_before_the_own_commit": (test_lease.test_a_new_leader_reads_nothing_before_it_has_committed_in_its_own_term),
+    "clocks_not_watched": test_clock_watch.test_a_leader_whose_clock_is_too_slow_reads_by_rounds_and_says_so,
+    "lease_though_clocks_differ": test_clock_watch.test_no_two_leaders_read_once_it_is_noticed,
     "read_before_apply": test_lease.test_a_read_waits_until_what_is_committed_is_applied,
 }
 

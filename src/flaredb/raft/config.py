@@ -16,10 +16,12 @@ class LeaseClock:
     Invariant: it never goes back, and stays above 0.
     """
 
-    __slots__ = ("now",)
+    __slots__ = ("is_trusted", "now")
 
     def __init__(self, now: int = 1) -> None:
         self.now = now
+        self.is_trusted = True
+        """False: the application knows of a member whose clock runs too fast beside this one, so no lease counts."""
 
 
 class ReadOnlyOption(IntEnum):

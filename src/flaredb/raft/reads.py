@@ -77,6 +77,8 @@ def in_lease(r: Raft) -> bool:
     """
     if r.state is not StateRole.Leader or not r.lease_based() or r.lease_void or r.lead_transferee is not None:
         return False
+    if r.lease_clock is not None and not r.lease_clock.is_trusted:
+        return False
     now = r.lease_now()
     own = r.prs.progress.get(r.id)
     if own is not None:

@@ -110,6 +110,9 @@ class Counters:
 
     reads: dict[str, int] = field(default_factory=dict)
     """Reads that became consistent: by the leader's lease, and by a ReadIndex round."""
+    leases_suspended: int = 0
+    """1 while clocks of stores differ by more than leases allow."""
+    lease_suspensions: int = 0
     busy: dict[str, int] = field(default_factory=dict)
     """Requests the store refused with ServerIsBusy, by what was full."""
     appends_dropped: int = 0

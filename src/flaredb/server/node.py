@@ -350,6 +350,8 @@ class StoreNode:
         counters.busy = dict(self.loop.store.busy_counts)
         counters.appends_dropped = self.loop.store.appends_dropped
         counters.admitted_share = self.loop.store.flow.share
+        counters.leases_suspended = int(not self.loop.store.lease_clock.is_trusted)
+        counters.lease_suspensions = self.loop.store.lease_suspensions
         counters.reads = {"lease": reads.by_lease, "read_index": reads.by_round}
         counters.leader_count = sum(peer.is_leader for peer in peers)
         traffic = self.loop.store.traffic()

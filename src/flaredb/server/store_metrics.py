@@ -53,6 +53,8 @@ def _raft(counters: Counters) -> list[Metric]:
         plain("flaredb_admitted_share", "gauge", "Share of writes let in", counters.admitted_share),
         plain("flaredb_appends_dropped_total", "counter", "Entries not taken", counters.appends_dropped),
         counter("flaredb_reads_total", "Reads by what proved their leader", counters.reads, label="by"),
+        plain("flaredb_leases_suspended", "gauge", "1: clocks differ too much for leases", counters.leases_suspended),
+        plain("flaredb_lease_suspensions_total", "counter", "Times it began", counters.lease_suspensions),
         plain_histogram(
             "tikv_raftstore_append_log_duration_seconds", "Making log entries durable", counters.append_log
         ),

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from flaredb.model.cluster import StoreState
+from flaredb.model.ids import RegionId
 from flaredb.model.region import Region
 from flaredb.pd.messages import (
     AddOperator,
@@ -35,6 +36,7 @@ from flaredb.pd.messages import (
     TransferLeaderOp,
     TransferPeerOp,
 )
+from flaredb.sim.pd_link import TIMED_OUT
 from flaredb.sim.world import MS, SECOND
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Admin:
         self._cluster = cluster
         self._rng: Random = cluster.world.rng("admin")
         self._evicted: dict[int, None] = {}
+        self._halved: dict[RegionId, None] = {}
+        """Regions that were to be cut in halves; PD keeps at it for minutes where one has but one key."""
         self.is_settling = False
         """Faults are over: what was begun is called off."""
 
@@ -103,7 +107,9 @@ class Admin:
         if dice < 0.2:
             self._call(SplitAndScatterRegions(keys, "", 1_000))
         elif dice < 0.4:
-            self._call(AddOperator(SplitRegionOp(rng.choice(regions).id)))
+            region_id = rng.choice(regions).id
+            self._halved[region_id] = None
+            self._call(AddOperator(SplitRegionOp(region_id)))
         else:
             self._call(SplitRegions(keys, 1_000))
 
@@ -198,6 +204,15 @@ class Admin:
                 self._call_back(node)
         for store_id in self._evicted:
             self._let_lead(store_id)
+        for region_id in self._halved:
+            self._call_off(region_id)
+
+    def _call_off(self, region_id: RegionId) -> None:
+        def answered(answer: Any) -> None:
+            if answer == TIMED_OUT:
+                self._cluster.world.after(SECOND, lambda: self._call_off(region_id))
+
+        self._call(CancelOperator(region_id), answered)
 
     def _let_lead(self, store_id: int) -> None:
         def answered(answer: Any) -> None:

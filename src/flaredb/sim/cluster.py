@@ -10,6 +10,7 @@ from flaredb.model.commands import Request
 from flaredb.model.ids import StoreId
 from flaredb.sim.admin import Admin
 from flaredb.sim.client import NO_ANSWER, NOT_TAKEN
+from flaredb.sim.drift import Drift
 from flaredb.sim.history import History
 from flaredb.sim.invariants import Invariants
 from flaredb.sim.mover import Mover
@@ -45,6 +46,7 @@ class SimCluster:
         self.network = Network(world, options.weather)
         self.invariants = Invariants(world, options.check_every)
         self.history = History(world)
+        self.drift = Drift(self)
         self.pd = PdNode(self)
         self.snapshots = SnapshotCarrier(self)
         self.mover = Mover(self)
@@ -59,7 +61,7 @@ class SimCluster:
         """Every key that clients write while faults go on, ascending."""
         self._stores_ever = options.stores
         self._by_store_id: dict[StoreId, StoreNode] = {}
-        self._open_calls: dict[StoreNode, dict[Any, None]] = {}
+        self._open_calls: dict[StoreNode, dict[Any, Request]] = {}
         self._unreached_us: dict[tuple[str, str], int] = {}
         self.is_healing = False
         """True once faults are over: what dies starts again at once."""
@@ -120,6 +122,8 @@ class SimCluster:
     def heal(self) -> None:
         """Clients stop asking, and what is down comes back soon."""
         self.is_healing = True
+        for node in self.stores:
+            node.disk.mend()  # that of a store which joined since faults ended, too
         self.admin.settle()
         for client in self.clients:
             client.stop()
@@ -222,7 +226,7 @@ class SimCluster:
             if node.store is None:
                 answer(NOT_TAKEN)
                 return
-            self._open_calls.setdefault(node, {})[answer] = None
+            self._open_calls.setdefault(node, {})[answer] = request
             request.token = answer
             node.submit(RequestsReceived([request]))
 
@@ -236,6 +240,7 @@ class SimCluster:
         """Answers of one step go back to who asked."""
         calls = self._open_calls.get(node, {})
         for token, result in answers:
-            if token in calls:
-                del calls[token]
+            request = calls.pop(token, None)
+            if request is not None:
+                self.invariants.after_answer(node, request, result)
                 token(result)

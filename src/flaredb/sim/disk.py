@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from flaredb.engine.base import EngineError
+from flaredb.engine.base import EngineError, Pressure
 from flaredb.engine.memory import Keep, MemoryEngine
 from flaredb.sim.world import MS, World
 
@@ -56,11 +56,16 @@ class Disk:
         """Writes of the next process work again."""
         self.is_full = False
 
+    def owe(self, pressure: Pressure) -> None:
+        """The engine is behind by so much, until it is told otherwise or the process ends."""
+        self.engine.owed = pressure
+
     def mend(self) -> None:
         """No fault that has not shown yet will show."""
         self.make_room()
         self.next_sync_fails = False
         self.speed = DiskSpeed()
+        self.owe(Pressure())
 
     def crash(self, keep: Keep) -> tuple[int, int]:
         """Kill the process or take its power away. Returns (batches kept, batches lost) of those not synced."""

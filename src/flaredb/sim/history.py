@@ -40,6 +40,9 @@ class Record:
     """What a read saw, or a failed swap found."""
 
     failed_swap: bool = False
+    invoked_us: int = 0
+    is_excused: bool = False
+    """A read that may have seen an old value: a leader could not know yet that clocks had gone too far apart."""
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ class History:
 
     def begin(self, client: str, kind: Kind, key: bytes, value: Value = None, expected: Value = None) -> Record:
         """An operation is about to be asked."""
-        record = Record(client, kind, key, value, expected, self._world.moment())
+        record = Record(client, kind, key, value, expected, self._world.moment(), invoked_us=self._world.now_us)
         self.records.append(record)
         return record
 
@@ -113,7 +116,7 @@ class History:
 
 def _operation(record: Record) -> Operation | None:
     """None: it says nothing about the register."""
-    if record.outcome is Outcome.REFUSED:
+    if record.outcome is Outcome.REFUSED or record.is_excused:
         return None
     if record.outcome is not Outcome.DONE:
         if record.kind is Kind.READ:

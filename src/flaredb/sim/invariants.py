@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from flaredb.model.cluster import SplitIds
+from flaredb.model.commands import BatchGet, Get, Request
+from flaredb.model.errors import RegionError
 from flaredb.model.ids import PeerId, RegionId
+from flaredb.model.orders import ChangePeers, RegionOrder
 from flaredb.model.region import PeerRole, Region, RegionEpoch
 from flaredb.pd.core import PdCore
 from flaredb.raft import Compacted, Configuration, MessageType
@@ -62,6 +65,8 @@ class Invariants:
         """Replicas that came as learners and vote."""
         self._granted: set[int] = set()
         """Ids that PD gave to splits."""
+        self._ordered: set[tuple[RegionId, int]] = set()
+        """(region, conf_ver) for which somebody ordered a change of members."""
         self._pd_epochs: dict[RegionId, RegionEpoch] = {}
 
     # ------------------------------------------------ what has been seen
@@ -204,7 +209,7 @@ class Invariants:
         newest = self._newest_term.get(peer.region.id, 0)
         if peer.term >= newest:
             self._newest_term[peer.region.id] = peer.term
-        elif peer.node.raft.in_lease():
+        elif peer.node.raft.in_lease() and not node.cluster.drift.taints(self._world.now_us):
             raise Violation(
                 f"{node.name} region {peer.region.id}: the lease of term {peer.term} is valid, but term {newest} has a "
                 "leader"
@@ -235,6 +240,11 @@ class Invariants:
 
     def _check_epoch(self, node: StoreNode, peer: Peer, key: PeerKey) -> None:
         before, now = self._seen_epoch[key], peer.region.epoch
+        if now.conf_ver > before.conf_ver > 0 and (key[0], before.conf_ver) not in self._ordered:
+            raise Violation(
+                f"{node.name} region {key[0]}: its members change from conf_ver {before.conf_ver}, for which nobody "
+                "ordered a change"
+            )
         if now.is_older_than(before):
             raise Violation(f"{node.name} region {key[0]}: its epoch goes back from {before} to {now}")
         self._seen_epoch[key] = now
@@ -258,7 +268,24 @@ class Invariants:
                 )
             self._last_vote[key] = (message.term, envelope.to_peer)
 
+    def after_answer(self, node: StoreNode, request: Request, result: object) -> None:
+        """Keys are read in the region that was asked for, with the range it had then. Pre: the step has just ended."""
+        if node.store is None or isinstance(result, RegionError) or not isinstance(request.command, Get | BatchGet):
+            return
+        peer = node.store.peers.get(request.region_id)
+        now = peer.region.epoch.version if peer is not None else None
+        if now != request.version:
+            raise Violation(
+                f"{node.name} region {request.region_id}: reads for version {request.version} of the range, which is "
+                f"version {now} now"
+            )
+
     # ------------------------------------------------ PD
+
+    def after_order(self, order: RegionOrder) -> None:
+        """Somebody orders a leader to do something with its region as it is at one epoch, and at no other."""
+        if isinstance(order.step, ChangePeers):
+            self._ordered.add((order.region_id, order.epoch.conf_ver))
 
     def after_pd_step(self, core: PdCore) -> None:
         """Region epochs never go back in PD's eyes while it lives."""

@@ -124,6 +124,7 @@ class Mover:
     def _order(self, node: StoreNode, peer: Peer, step: OrderStep) -> None:
         order = RegionOrder(peer.region.id, peer.region.epoch, peer.meta, step)
         self.orders += 1
+        self._cluster.invariants.after_order(order)
         self._cluster.world.trace("pd", "order", f"r{order.region_id} {node.name} {show_step(step)}")
         self._cluster.network.send_call("pd", node.name, lambda: node.submit(OrderReceived(order)))
 

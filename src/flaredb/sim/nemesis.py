@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from flaredb.engine.base import Pressure
 from flaredb.engine.memory import Keep
 from flaredb.model.commands import Split
 from flaredb.model.region import Region
@@ -33,6 +34,7 @@ class Nemesis:
         self.began_us: int | None = None
         self.ended_us: int | None = None
         self._timings = self.world.rng("nemesis/timing")
+        self._pressure = self.world.rng("nemesis/pressure")
         self.strikes: dict[str, int] = {}
 
     def start(self) -> None:
@@ -57,7 +59,9 @@ class Nemesis:
             ("drain", faults.drain_ms, self.cluster.admin.drain),
         ):
             if mean_ms:
-                self._repeat(name, mean_ms, strike)
+                self._repeat(name, mean_ms, strike, self._timings)
+        if faults.pressure_ms:
+            self._repeat("pressure", faults.pressure_ms, self._fall_behind, self._pressure)
 
     def stop(self) -> None:
         """Heal everything that can be healed at once. Pre: faults have begun."""
@@ -73,14 +77,14 @@ class Nemesis:
         self.cluster.pd.pause(0)
         self.world.trace("net", "heal")
 
-    def _repeat(self, name: str, mean_ms: int, strike: Callable[[], None]) -> None:
+    def _repeat(self, name: str, mean_ms: int, strike: Callable[[], None], timings: Random) -> None:
         def run() -> None:
             if not self._is_over:
                 self.strikes[name] = self.strikes.get(name, 0) + 1
                 strike()
-                self._repeat(name, mean_ms, strike)
+                self._repeat(name, mean_ms, strike, timings)
 
-        self.world.after(int(self._timings.expovariate(1 / mean_ms) * MS), run)
+        self.world.after(int(timings.expovariate(1 / mean_ms) * MS), run)
 
     def _later(self, delay_us: int, action: Callable[[], None]) -> None:
         def run() -> None:
@@ -178,6 +182,25 @@ class Nemesis:
             self.world.trace(node.name, "disk full")
             node.disk.fill()
             self._later(int(self._rng.random() * 10 * SECOND), node.disk.make_room)
+
+    def _fall_behind(self) -> None:
+        """An engine owes so much that its store lets in only some of the writes, or none; for a while."""
+        rng = self._pressure
+        node = rng.choice(self.cluster.stores)
+        limits = self.cluster.options.store.flow
+        share = rng.choice((0.3, 0.7, 1.1))
+        """Of the way from where refusals begin to where nothing is let in any more."""
+        kind = rng.randrange(3)
+        owed = Pressure(
+            int(limits.memtables * (1 + share)) if kind == 0 else 0,
+            int(limits.level0_files * (1 + share)) if kind == 1 else 0,
+            int(limits.pending_bytes_soft + share * (limits.pending_bytes_hard - limits.pending_bytes_soft))
+            if kind == 2
+            else 0,
+        )
+        self.world.trace(node.name, "pressure", f"{owed}")
+        node.disk.owe(owed)
+        self._later(int(rng.random() * 6 * SECOND), lambda: node.disk.owe(Pressure()))
 
     def _change_clock(self) -> None:
         rng = self._rng

@@ -17,6 +17,9 @@ from flaredb.sim.network import Weather
 from flaredb.sim.world import MS
 from flaredb.store.config import StoreConfig
 
+MOVES_ONLY = 3
+"""A seed without faults still has splits, orders and admin calls."""
+
 CLOCK_DRIFT_MAX = CLOCK_RATE_PERCENT / 100
 """What leases allow for."""
 
@@ -59,6 +62,9 @@ class Faults:
 
     drain_ms: int = 0
     """Somebody asks PD to empty a store, or to leave it after all. One that is empty leaves."""
+
+    pressure_ms: int = 0
+    """A store's engine falls behind for a while, so that it refuses some writes, or all (store/flow.py)."""
 
     restart_ms_max: int = 3_000
     """How long what died stays down."""
@@ -145,7 +151,8 @@ class SimOptions:
     """What each chunk of a snapshot may take to travel."""
 
     clock_drift_max: float = CLOCK_DRIFT_MAX
-    """How far rates of clocks may be from the true one: what leases allow; beyond it reads must be by rounds."""
+    """How far rates of clocks may be from the true one: what leases allow, or more: then a read by lease may be old
+    until the leader has noticed (sim/drift.py)."""
 
     events_max: int = 20_000_000
     step_delay_us: int = 50
@@ -180,7 +187,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     replicas = min(stores, rng.choice((3, 3, 3, 5)))
     store = _store(rng, seed)
     drifts = (CLOCK_DRIFT_MAX, 0.01) if store.lease_reads else (CLOCK_DRIFT_MAX, 0.3)
-    return SimOptions(
+    options = SimOptions(
         seed=seed,
         stores=stores,
         replicas=replicas,
@@ -211,6 +218,37 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
         workload=_workload(rng),
         clock_drift_max=rng.choice(drifts),
     )
+    _spread_load(Random(f"{seed}/load"), options.workload)
+    _fall_behind(Random(f"{seed}/pressure"), options.faults)
+    _drift_beyond(Random(f"{seed}/clocks"), options)
+    return options
+
+
+# What came later is drawn from streams of its own, so that seeds stay what they were in everything else.
+
+
+def _spread_load(rng: Random, workload: Workload) -> None:
+    """Many clients that think long, rather than few that think briefly: where some of them wait for a region that is
+    down, the others go on.
+    """
+    wanted_per_s = min(max(1_000 * workload.writers / workload.think_ms, 60), 120)
+    drawn, workload.writers = workload.writers, rng.choice((24, 32, 40))
+    # As many clients on a key as before: the search for an order of all operations is exponential in them.
+    workload.hot_keys = workload.hot_keys * workload.writers // drawn
+    workload.think_ms = int(1_000 * workload.writers / wanted_per_s)
+
+
+def _fall_behind(rng: Random, faults: Faults) -> None:
+    """In a third of the seeds that have faults, engines fall behind."""
+    if rng.random() < 1 / 3 and len(faults.names()) > MOVES_ONLY:
+        faults.pressure_ms = rng.choice((2_000, 6_000))
+
+
+def _drift_beyond(rng: Random, options: SimOptions) -> None:
+    """In a sixth of the seeds that read by lease, clocks drift further than leases allow."""
+    if options.store.lease_reads and len(options.faults.names()) > MOVES_ONLY and rng.random() < 1 / 6:
+        options.clock_drift_max = rng.choice((0.2, 0.5))
+        options.faults.clock_ms = rng.choice((2_000, 8_000))
 
 
 def _store(rng: Random, seed: int) -> StoreConfig:

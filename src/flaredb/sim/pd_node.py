@@ -144,6 +144,7 @@ class PdNode(Process):
 
     def _send_order(self, effect: SendOrder) -> None:
         order = order_over_wire(effect.order)
+        self.cluster.invariants.after_order(order)
         node = self.cluster.find(effect.store_id)
         if node is not None:
             target = node

@@ -45,6 +45,12 @@ class Report:
     operations: int = 0
     done: int = 0
     unknown: int = 0
+    excused: int = 0
+    """Reads that were not checked: a leader could not know yet that clocks had gone too far apart (sim/drift.py)."""
+
+    engine_refusals: int = 0
+    """Writes refused because an engine was behind."""
+
     strikes: dict[str, int] = field(default_factory=dict)
 
     def failure_at(self) -> str:
@@ -90,6 +96,8 @@ def run(options: SimOptions, sink: Sink | None = None) -> Report:
     report.operations = len(cluster.history.records)
     report.done = cluster.history.count(Outcome.DONE)
     report.unknown = cluster.history.count(Outcome.UNKNOWN)
+    report.excused = sum(record.is_excused for record in cluster.history.records)
+    report.engine_refusals = sum(node.engine_refusals for node in cluster.stores)
     report.strikes = dict(sorted(nemesis.strikes.items()))
     return report
 

@@ -31,6 +31,7 @@ FAULTS = (
     "sync_failure_ms",
     "disk_full_ms",
     "clock_ms",
+    "pressure_ms",
     "new_store_ms",
     "drain_ms",
     "admin_ms",

@@ -100,6 +100,7 @@ class StoreNode(Process):
         """When it died last."""
 
         self.fatal_reason = ""
+        self._earlier_refusals = 0
         self._inbox: list[Input] = []
         self._is_scheduled = False
         self._wake_us = 0
@@ -145,11 +146,17 @@ class StoreNode(Process):
         self.fatal_reason = why
         self.link.stop()
         if self.store is not None:
+            self._earlier_refusals = self.engine_refusals
             self.store.close()
             self.store = None
         kept, lost = self.disk.crash(keep)
         self.world.trace(self.name, "dies", f"{why}; of the unsynced batches {kept} kept, {lost} lost")
         self.cluster.on_death(self)
+
+    @property
+    def engine_refusals(self) -> int:
+        """Writes refused with ServerIsBusy because the engine is behind, in all lives."""
+        return self._earlier_refusals + (self.store.busy_counts.get("engine", 0) if self.store is not None else 0)
 
     # ------------------------------------------------ the loop
 
@@ -172,7 +179,9 @@ class StoreNode(Process):
             return
         inputs = self._inbox[:INPUTS_PER_STEP_MAX]
         del self._inbox[:INPUTS_PER_STEP_MAX]
+        self.cluster.drift.look(self, store)
         effects = store.step(self.clock.now_ms(), inputs)
+        self.cluster.drift.look(self, store)
         self.world.trace(self.name, "step", f"{len(inputs)} {len(effects)}")
         if not (effects and isinstance(effects[0], Fatal)):
             self.cluster.invariants.after_step(self, store, effects)

@@ -258,7 +258,7 @@ class SimClient:
         self._next_page(cursor, page_ms)
 
     def _next_page(self, cursor: Cursor, page_ms: int) -> None:
-        low, high, invoked = cursor.low, cursor.high, self.world.moment()
+        low, high, invoked, invoked_us = cursor.low, cursor.high, self.world.moment(), self.world.now_us
 
         def finish(rows: Any) -> None:
             if isinstance(rows, ClientError) or self.is_stopped:
@@ -269,7 +269,8 @@ class SimClient:
                 seen = (cursor.high if is_full or not cursor.finished else low, high)
             else:
                 seen = (low, cursor.low if is_full or not cursor.finished else high)
-            self.cluster.history.end_scan(self.name, *seen, rows, invoked)
+            if not self.cluster.drift.taints(invoked_us):
+                self.cluster.history.end_scan(self.name, *seen, rows, invoked)
             self.world.trace(self.name, "scan", f"{seen[0]!r} {seen[1]!r} {len(rows)}")
             if cursor.finished:
                 self._think()
@@ -285,6 +286,7 @@ class SimClient:
             self._end(record, Outcome.REFUSED, result)
         else:
             record.found = self._seen[record.key] = value
+            record.is_excused = self.cluster.drift.taints(record.invoked_us)
             self._end(record, Outcome.DONE, result)
 
     def _end_write(self, record: Record, result: Any) -> None:

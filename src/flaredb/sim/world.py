@@ -156,6 +156,11 @@ class Clock:
         """What the node reads."""
         return int(self._base_ms + (self._world.now_us - self._base_us) * self._rate / MS)
 
+    @property
+    def rate(self) -> float:
+        """Times the true speed, now."""
+        return self._rate
+
     def set_rate(self, rate: float) -> None:
         """Run at ``rate`` times the true speed from now on."""
         self._rebase()

@@ -10,14 +10,18 @@ stands in its way) answers for a while, so that it is not taken for dead.
 
 A beat names the life of its sender, a number drawn at its start: who restarted has replicas that are awake and know no
 leader, and must not be taken for one that never was away.
+
+Beats carry times, too, from which the receiver judges whether the sender's clock runs faster than its leases allow
+(clock_watch.py): the sender's now, the receiver's as its last beat had it, and the sender's when that beat came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flaredb.model.ids import PeerId, RegionId, StoreId
+from flaredb.store.clock_watch import ClockWatch, Sample
 from flaredb.store.messages import Beat
 
 ASKERS_MAX = 256
@@ -32,6 +36,12 @@ class _Contact:
     life: int = 0
     """0: not known yet."""
 
+    beat_ms: int = 0
+    """The other's time in its last beat; 0: none came in this life of it."""
+
+    beat_came_ms: int = 0
+    watch: ClockWatch = field(default_factory=ClockWatch)
+
 
 class Contacts:
     """The stores that share a region with this one.
@@ -39,12 +49,13 @@ class Contacts:
     Invariant: ``_known`` holds exactly the partners of the last ``set_partners``.
     """
 
-    __slots__ = ("_askers", "_known", "_life", "_news", "_patience_ticks", "is_stale")
+    __slots__ = ("_askers", "_known", "_life", "_news", "_patience_ticks", "_started_ms", "is_stale")
 
-    def __init__(self, patience_ticks: int, life: int) -> None:
+    def __init__(self, patience_ticks: int, life: int, now_ms: int) -> None:
         """A store is silent once nothing was heard of it for ``patience_ticks``; ``life`` is a random number over 0."""
         self._patience_ticks = patience_ticks
         self._life = life
+        self._started_ms = now_ms
         self._known: dict[StoreId, _Contact] = {}
         self._askers: dict[StoreId, int] = {}
         """Others that sent a beat, with the ticks for which they are answered yet; ASKERS_MAX at most."""
@@ -66,8 +77,8 @@ class Contacts:
                 self._news.append(store_id)
             contact.silent_ticks = 0
 
-    def heard_beat(self, beat: Beat) -> None:
-        """A store's own beat came."""
+    def heard_beat(self, beat: Beat, now_ms: int) -> bool:
+        """A store's own beat came. True if it changes what is thought of the store's clock."""
         self.heard(beat.from_store)
         contact = self._known.get(beat.from_store)
         if contact is None and len(self._askers) < ASKERS_MAX:
@@ -76,6 +87,18 @@ class Contacts:
             if contact.life:
                 self._news.append(beat.from_store)
             contact.life = beat.term
+            contact.beat_ms = 0
+            contact.watch.restart()
+        return contact is not None and self._compare_clocks(contact, beat, now_ms)
+
+    def _compare_clocks(self, contact: _Contact, beat: Beat, now_ms: int) -> bool:
+        shown_ms, sent_ms, noted_ms = beat.index, beat.commit, beat.version
+        if shown_ms <= contact.beat_ms:
+            return False  # it was overtaken
+        contact.beat_ms, contact.beat_came_ms = shown_ms, now_ms
+        if not self._started_ms <= sent_ms <= now_ms:
+            return False  # it heard none of this life of ours yet
+        return contact.watch.take(Sample(sent_ms, noted_ms, shown_ms, now_ms))
 
     def tick(self) -> None:
         """One tick has passed."""
@@ -99,10 +122,20 @@ class Contacts:
         """True for a store that does not seem to live."""
         return self.silent_ticks(store_id) >= self._patience_ticks
 
-    def beats(self, own_id: StoreId) -> list[Beat]:
-        """What to tell the others now."""
-        nobody = PeerId(0)
+    def fast_stores(self) -> list[StoreId]:
+        """Stores whose clocks run faster beside this one than leases allow. One that is silent promises nothing."""
         return [
-            Beat(NO_REGION, nobody, own_id, nobody, store_id, 0, 0, False, self._life, 0, 0)
-            for store_id in dict.fromkeys((*self._known, *self._askers))
+            store_id
+            for store_id, contact in self._known.items()
+            if contact.watch.is_fast and contact.silent_ticks < self._patience_ticks
         ]
+
+    def beats(self, own_id: StoreId, now_ms: int) -> list[Beat]:
+        """What to tell the others now."""
+        return [self._beat(own_id, store_id, now_ms) for store_id in dict.fromkeys((*self._known, *self._askers))]
+
+    def _beat(self, own_id: StoreId, store_id: StoreId, now_ms: int) -> Beat:
+        contact = self._known.get(store_id)
+        theirs_ms, came_ms = (contact.beat_ms, contact.beat_came_ms) if contact is not None else (0, 0)
+        nobody = PeerId(0)
+        return Beat(NO_REGION, nobody, own_id, nobody, store_id, 0, came_ms, False, self._life, now_ms, theirs_ms)

@@ -12,6 +12,7 @@ from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType, RaftError, SnapshotStatus
 from flaredb.store.contacts import NO_REGION
 from flaredb.store.hibernation import agree, answer_to, is_of_this_sleep, on_agreed, wake
+from flaredb.store.lease_trust import heed_clocks
 from flaredb.store.lifecycle import destroy, empty_region, empty_replica, last_commit, read_tombstone
 from flaredb.store.messages import Beat, RaftEnvelope, RegionChecked, SnapshotReceived, SnapshotSent
 from flaredb.store.peer import Peer
@@ -34,7 +35,8 @@ def take_envelope(store: StoreState, envelope: RaftEnvelope) -> None:
     """Hand a message to the replica that it is for. What fits none is dropped, as if the network had lost it."""
     if type(envelope) is Beat:
         if envelope.region_id == NO_REGION:
-            store.contacts.heard_beat(envelope)
+            if store.contacts.heard_beat(envelope, store.now_ms):
+                heed_clocks(store)
             return
         if _take_beat(store, envelope):
             return

@@ -65,7 +65,8 @@ class Beat(_BeatBase):
     Most of what thousands of idle regions say. It has every attribute of a RaftEnvelope; its message is made when
     asked for, its receiver may take it without.
 
-    One of region 0 is from a store itself: that it lives, and in ``term`` which of its lives this is (contacts.py).
+    One of region 0 is from a store itself: that it lives, and in ``term`` which of its lives this is, and in
+    ``index``, ``commit`` and ``version`` three readings of clocks (contacts.py).
     """
 
     region_id: Annotated[RegionId, _COUNT]

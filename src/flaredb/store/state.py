@@ -60,11 +60,13 @@ class StoreState:
         self.now_ms = now_ms
         self.lease_clock = LeaseClock(now_ms)
         """The time of the step, for the leases of all peers."""
+        self.lease_suspensions = 0
+        """How often another store's clock was found to run faster than leases allow."""
         self.read_counts = ReadCounts()
         self.peers: dict[RegionId, Peer] = {}
         self.awake: dict[RegionId, Peer] = {}
         """The peers that are ticked; the others sleep (hibernation.py)."""
-        self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1)
+        self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1, now_ms)
         self.to_wake: dict[RegionId, None] = {}
         """Sleepers that wake in the next steps, in this order."""
         self.rare_reports: list[tuple[int, RegionId]] = []

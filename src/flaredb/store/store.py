@@ -41,6 +41,7 @@ from flaredb.store.incoming import (
     take_envelope,
 )
 from flaredb.store.install import resume_install, unfinished_installs
+from flaredb.store.lease_trust import heed_clocks
 from flaredb.store.lifecycle import may_be_born_by_split
 from flaredb.store.messages import (
     CheckRegion,
@@ -346,7 +347,7 @@ class Store(StoreState):
         if self.now_ms < self._next_tick_ms:
             return
         self._next_tick_ms = self.now_ms + self.config.tick_ms
-        if self.config.hibernate_regions:
+        if self.config.hibernate_regions or self.config.lease_reads:
             self._tick_stores()
         for peer in list(self.awake.values()):
             self._tick(peer)
@@ -367,11 +368,12 @@ class Store(StoreState):
 
     def _tick_stores(self) -> None:
         tick_contacts(self)
+        heed_clocks(self)
         hear_news(self)
         self._ticks_to_beat -= 1
         if self._ticks_to_beat <= 0:
             self._ticks_to_beat = self.config.heartbeat_ticks
-            for beat in self.contacts.beats(self.store_id):
+            for beat in self.contacts.beats(self.store_id, self.now_ms):
                 self.outbox.put(beat)
         report_rarely(self)
 
