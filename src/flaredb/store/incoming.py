@@ -65,10 +65,10 @@ def _contradict(store: StoreState, envelope: RaftEnvelope, reason: str) -> None:
 def collect(store: StoreState, peer: Peer) -> None:
     """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
     messages = peer.node.take_messages()
-    if messages:
-        store.outbox.add(peer, messages)
-    elif peer.node.has_ready():
+    if messages is None:
         store.touched.add(peer.region.id)
+    elif messages:
+        store.outbox.add(peer, messages)
 
 
 def _take_beat(store: StoreState, beat: Beat) -> bool:
