@@ -193,10 +193,10 @@ class RaftLog:
 
     def maybe_commit(self, max_index: int, term: int) -> bool:
         """Commit up to max_index if the entry there is of this term (paper section 5.4.2)."""
-        if max_index <= self.committed or not self.match_term(max_index, term):
-            return False
-        self.commit_to(max_index)
-        return True
+        if max_index > self.committed and self.match_term(max_index, term):
+            self.commit_to(max_index)
+            return True
+        return False
 
     def maybe_persist(self, index: int, term: int) -> bool:
         """Entries up to (index, term) survive a crash; True if the persisted mark moved.

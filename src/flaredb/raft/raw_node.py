@@ -389,11 +389,17 @@ class RawNode:
         read_states, raft.read_states = raft.read_states, []
         messages, raft.msgs = raft.msgs, []
         persisted_messages: list[Message] = []
-        if messages and (state is not _LEADER or self._unsynced_vote):
-            # A leader's need not wait, except while its own term or vote is not persisted: a leader that is its only
-            # voter leads before its vote is stored, and could lead the same term again after a crash.
+        if messages and self._must_wait():
             persisted_messages, messages = messages, persisted_messages
         return Ready(number, ss, hs, entries, snapshot, read_states, persisted_messages, messages, committed, must_sync)
+
+    def _must_wait(self) -> bool:
+        """True when messages leave only after the sync.
+
+        A leader's need not wait, except while its own term or vote is not persisted: a leader that is its only voter
+        leads before its vote is stored, and could lead the same term again after a crash.
+        """
+        return self.raft.state is not _LEADER or self._unsynced_vote > 0
 
     def _take_committed(self) -> list[Entry]:
         raft = self.raft

@@ -93,17 +93,19 @@ class Applier:
 
         Pre: entries continue at the applied index (asserted). The caller writes the batch before answers leave.
         """
+        storage = peer.storage
         for entry in entries:
-            assert entry.index == peer.applied_index + 1, f"region {peer.region.id}: applied twice or out of order"
-            proposal = self._take_proposal(peer, entry)
+            index = entry.index
+            assert index == peer.applied_index + 1, f"region {peer.region.id}: applied twice or out of order"
+            proposal = self._take_proposal(peer, entry) if index in peer.proposals else None
             if entry.data:
                 self._apply_entry(peer, entry, proposal)
             elif proposal is not None:
                 self._answer_all(proposal, StaleCommand("Raft put an empty entry in the place of the command"))
             if peer.is_destroyed:
                 return
-            peer.applied_index = peer.storage.apply_state.applied_index = entry.index
-        peer.storage.set_apply_state(self._batch)
+            peer.applied_index = storage.apply_state.applied_index = index
+        storage.set_apply_state(self._batch)
         peer.node.advance_apply_to(peer.applied_index)
 
     def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
@@ -258,8 +260,9 @@ class Applier:
 
 def _count_puts(peer: Peer, puts: int, size_bytes: int) -> None:
     """Keys and values together; that some replace others is what samples are for."""
-    peer.traffic.keys_written += puts
-    peer.traffic.bytes_written += size_bytes
+    traffic = peer.traffic
+    traffic.keys_written += puts
+    traffic.bytes_written += size_bytes
     peer.approximate_size_bytes += size_bytes
     peer.grown_bytes += size_bytes
     peer.approximate_keys += puts

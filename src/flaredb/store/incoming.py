@@ -107,20 +107,24 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
 
 
 def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
-    reason = contradiction(peer.node.raft, envelope.message)
+    node, message, sender = peer.node, envelope.message, envelope.from_peer
+    reason = contradiction(node.raft, message)
     if reason is not None:
         _contradict(store, envelope, reason)
         return
-    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(envelope.message):
+    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(message):
         # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
         store.appends_dropped += 1
         return
-    wake(store, peer, envelope.from_peer)
-    peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
-    peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
-    peer.last_heard_ms[envelope.from_peer] = store.now_ms
+    if peer.is_asleep:
+        wake(store, peer, sender)
+    if sender not in peer.store_of:
+        peer.store_of[sender] = envelope.from_store
+    if envelope.conf_ver > peer.heard_conf_ver:
+        peer.heard_conf_ver = envelope.conf_ver
+    peer.last_heard_ms[sender] = store.now_ms
     try:
-        peer.node.step(envelope.message)
+        node.step(message)
     except RaftError as error:
         _refuse(store, envelope, str(error))
     collect(store, peer)

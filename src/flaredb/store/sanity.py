@@ -7,8 +7,6 @@ out of the blue), and what contradicts what is durable here, is dropped and coun
 
 from __future__ import annotations
 
-from itertools import count
-
 from flaredb.model.region import Region
 from flaredb.raft import (
     CodecError,
@@ -39,11 +37,12 @@ _FORWARDED = frozenset({MessageType.MsgReadIndex, MessageType.MsgTransferLeader}
 def malformed(envelope: RaftEnvelope) -> str | None:
     """Why no replica of this version sends such a message, whatever its state; None if one may."""
     message = envelope.message
+    kind = message.msg_type
     if envelope.region_id < 1 or envelope.from_peer < 1 or envelope.to_peer < 1:
         return "an id is 0"
-    if message.msg_type in _NEVER_SENT:
-        return f"{message.msg_type.name} is not sent like this"
-    return _malformed_head(envelope, message) or (_malformed_append(message) if message.msg_type is _APPEND else None)
+    if kind in _NEVER_SENT:
+        return f"{kind.name} is not sent like this"
+    return _malformed_head(envelope, message) or (_malformed_append(message) if kind is _APPEND else None)
 
 
 def malformed_snapshot(envelope: RaftEnvelope, region: Region) -> str | None:
@@ -81,7 +80,7 @@ def contradiction(raft: Raft, message: Message) -> str | None:
 
 def _malformed_head(envelope: RaftEnvelope, message: Message) -> str | None:
     kind = message.msg_type
-    if kind not in _FORWARDED and message.from_ != envelope.from_peer:
+    if message.from_ != envelope.from_peer and kind not in _FORWARDED:
         return f"peer {envelope.from_peer} speaks for peer {message.from_}"
     if message.to != envelope.to_peer:
         return f"a message to peer {message.to} is addressed to peer {envelope.to_peer}"
@@ -94,7 +93,7 @@ def _malformed_append(message: Message) -> str | None:
     term = message.log_term
     if message.index < 1 or not 1 <= term <= message.term:
         return f"entries after index {message.index}, term {term}, at term {message.term}"
-    for entry, index in zip(message.entries, count(message.index + 1), strict=False):
+    for index, entry in enumerate(message.entries, message.index + 1):
         if entry.index != index or not term <= entry.term <= message.term or entry.context:
             return f"entry {entry.index} of term {entry.term} where entry {index} of term {term} or later must stand"
         term = entry.term

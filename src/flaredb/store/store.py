@@ -25,7 +25,7 @@ from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.raft import StateRole
 from flaredb.store import bootstrap, orders, reads
-from flaredb.store.admission import admit, admit_held, expire, hold, refuse_late, take_request
+from flaredb.store.admission import admit, admit_held, expire, hold, may_expire, refuse_late, take_request
 from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
 from flaredb.store.commands.write import propose_writes
@@ -146,8 +146,10 @@ class Store(StoreState):
         try:
             for item in inputs:
                 self._take(item)
-                self._deliver_early()
-            hear_news(self)
+                if self.arrived_early:
+                    self._deliver_early()
+            if self.to_wake or self.contacts.has_news:
+                hear_news(self)
             self._tick_if_due()
             self._expire_if_due()
             self._propose()
@@ -422,6 +424,8 @@ class Store(StoreState):
             return
         self._next_expiry_ms = self.now_ms + EXPIRY_INTERVAL_MS
         for peer in self.awake.values():
+            if not may_expire(peer):
+                continue
             expire(self, peer)
             if reads.repeat_lost_round(peer, self.now_ms, self._round_patience_ms):
                 self.touched.add(peer.region.id)
@@ -437,8 +441,9 @@ class Store(StoreState):
             if peer.writes:
                 for request in propose_writes(self.config, peer, self.now_ms):
                     hold(self, peer.parked, request, StaleCommand())
-            reads.confirm_by_lease(peer)
-            reads.start_round(peer, self.now_ms)
+            if peer.reads.waiting:
+                reads.confirm_by_lease(peer)
+                reads.start_round(peer, self.now_ms)
 
     def _run_fills(self) -> None:
         peer = self.fills.run_slice()
@@ -468,16 +473,16 @@ class Store(StoreState):
         )
         self._take_synced(step, touched)
         self._handled = sorted(touched & self.peers.keys())
-        for region_id in self._handled:
-            peer = self.peers[region_id]
+        handled = [self.peers[region_id] for region_id in self._handled]
+        for peer in handled:
             if peer.idle_ticks:
                 peer.stir()
             if step.handle(peer):
-                self.touched.add(region_id)
+                self.touched.add(peer.region.id)
             if peer.unsynced:
-                self.awaiting_sync.add(region_id)
+                self.awaiting_sync.add(peer.region.id)
         size_bytes = batch.size_bytes
-        step.write(self.peers[region_id] for region_id in self._handled)
+        step.write()
         self.reserved.clear()
         for outcome in step.applier.outcomes:
             finish(self, outcome)
@@ -541,13 +546,16 @@ class Store(StoreState):
         """Run what became consistent in this step. The batch is written: reads see what was applied."""
         for region_id in self._handled:
             peer = self.peers.get(region_id)
-            if peer is None or peer.fill is not None or peer.reads.is_idle():
+            if peer is None or peer.fill is not None:
+                continue
+            if not peer.reads.confirmed and not peer.reads.waiting:
                 continue
             for request in reads.take_runnable(peer):
                 self._run_read(peer, request)
             if reads.start_round(peer, self.now_ms):
                 self.touched.add(region_id)
-        self._executor.run_slices()
+        if self._executor.has_work():
+            self._executor.run_slices()
 
     def _run_read(self, peer: Peer, request: Request) -> None:
         """The region may have been split since the read was admitted: rows of a smaller region are no answer."""
