@@ -170,8 +170,7 @@ class StoreNode(Process):
         store = self.store
         if store is None:
             return
-        inputs = self._inbox[:INPUTS_PER_STEP_MAX]
-        del self._inbox[:INPUTS_PER_STEP_MAX]
+        inputs, self._inbox = self._inbox[:INPUTS_PER_STEP_MAX], self._inbox[INPUTS_PER_STEP_MAX:]
         effects = store.step(self.clock.now_ms(), inputs)
         self.world.trace(self.name, "step", f"{len(inputs)} {len(effects)}")
         if not (effects and isinstance(effects[0], Fatal)):

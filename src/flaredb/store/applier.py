@@ -31,6 +31,7 @@ from flaredb.store.lifecycle import stage_destruction
 from flaredb.store.peer import Peer, Proposal
 from flaredb.wire.entries import COMPACT_LOG, SPLIT, WRITE, decode_entry
 
+_NORMAL = EntryType.EntryNormal
 SAMPLE_OPERATIONS = 61
 """One put or delete in so many is looked up first; a prime, so that it does not fall in step with a pattern."""
 
@@ -123,7 +124,7 @@ class Applier:
             self._answer(request, result)
 
     def _apply_entry(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
-        if entry.entry_type is not EntryType.EntryNormal:
+        if entry.entry_type is not _NORMAL:
             self._apply_change(peer, entry, proposal)
             return
         if proposal is not None and proposal.operations:
@@ -146,9 +147,10 @@ class Applier:
             return
         at = 0
         for request in proposal.requests:
-            assert isinstance(request.command, Write)
+            command = request.command
+            assert isinstance(command, Write)
             self._answer(request, outcomes[at])
-            at += len(request.command.operations)
+            at += len(command.operations)
 
     def _apply_split(self, peer: Peer, payload: list[Any], proposal: Proposal | None) -> None:
         request = proposal.requests[0] if proposal is not None and proposal.requests else None

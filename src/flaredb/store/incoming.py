@@ -23,6 +23,7 @@ from flaredb.wire.states import decode_region
 CONTRADICTION = "raft message contradicts what is stored here"
 """A Note's event; the simulator, where nobody lies, takes it for a violation."""
 
+_APPEND = MessageType.MsgAppend
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 _REFUSALS = {
     MessageType.MsgRequestVote: MessageType.MsgRequestVoteResponse,
@@ -131,7 +132,7 @@ def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
 
 
 def _brings_entries(message: Message) -> bool:
-    return message.msg_type is MessageType.MsgAppend and bool(message.entries)
+    return message.msg_type is _APPEND and bool(message.entries)
 
 
 def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:

@@ -27,6 +27,9 @@ TERM_JUMP_MAX = 1 << 40
 _APPEND = MessageType.MsgAppend
 _HEARTBEAT = MessageType.MsgHeartbeat
 _APPEND_RESPONSE = MessageType.MsgAppendResponse
+_READ_INDEX = MessageType.MsgReadIndex
+_LEADER = StateRole.Leader
+_NORMAL = EntryType.EntryNormal
 _NEVER_SENT = frozenset({MessageType.MsgPropose, MessageType.MsgSnapshot})
 """Proposals are not forwarded, and a snapshot comes on a connection of its own, with its rows."""
 
@@ -71,7 +74,7 @@ def contradiction(raft: Raft, message: Message) -> str | None:
     if kind is _HEARTBEAT:
         if message.commit > tail_index and message.term >= raft.term:
             return f"the leader takes entry {message.commit} for stored here, the log ends at {tail_index}"
-    elif kind is _APPEND_RESPONSE and message.term == raft.term and raft.state is StateRole.Leader:
+    elif kind is _APPEND_RESPONSE and message.term == raft.term and raft.state is _LEADER:
         # Only a leader: one that crashed may have lost entries of its term that others have, and hear of them late.
         if message.request_snapshot > tail_index or (not message.reject and message.index > tail_index):
             return f"a replica acknowledges what does not exist, the log ends at {tail_index}"
@@ -84,7 +87,7 @@ def _malformed_head(envelope: RaftEnvelope, message: Message) -> str | None:
         return f"peer {envelope.from_peer} speaks for peer {message.from_}"
     if message.to != envelope.to_peer:
         return f"a message to peer {message.to} is addressed to peer {envelope.to_peer}"
-    if not message.term and kind is not MessageType.MsgReadIndex:
+    if not message.term and kind is not _READ_INDEX:
         return f"{kind.name} without a term"
     return None
 
@@ -98,7 +101,7 @@ def _malformed_append(message: Message) -> str | None:
             return f"entry {entry.index} of term {entry.term} where entry {index} of term {term} or later must stand"
         term = entry.term
         try:
-            if entry.entry_type is EntryType.EntryNormal:
+            if entry.entry_type is _NORMAL:
                 if entry.data:
                     check_payload(entry.data)
             else:

@@ -78,6 +78,7 @@ from flaredb.store.state import LEAVING_PRIORITY, StoreState
 from flaredb.wire.entries import EntryCorrupted
 from flaredb.wire.records import StateCorrupted
 
+_LEADER = StateRole.Leader
 EXPIRY_INTERVAL_MS = 50
 EXIT_ENGINE_FAILED = 74
 EXIT_STATE_CORRUPT = 65
@@ -173,12 +174,11 @@ class Store(StoreState):
     def has_work(self) -> bool:
         """True if step should be called again at once."""
         return (
-            bool(self.touched)
+            bool(self.touched or self.to_wake)
+            or self.must_sync
             or self._executor.has_work()
             or self.split_checks.has_work()
             or len(self.fills) > 0
-            or bool(self.to_wake)
-            or self.must_sync
         )
 
     @property
@@ -392,7 +392,7 @@ class Store(StoreState):
         raft = peer.node.raft
         if peer.fill is None and raft.tick():
             collect(self, peer)
-        if raft.state is StateRole.Leader:
+        if raft.state is _LEADER:
             self._tick_leader(peer)
         elif raft.ticks_since_leader >= self._leader_missing_ticks:
             self._miss_leader(peer)
@@ -471,7 +471,9 @@ class Store(StoreState):
             self._on_soft_state,
             lambda region_id: may_be_born_by_split(self, region_id),
         )
-        self._take_synced(step, touched)
+        if self._synced is not None:
+            self._take_synced(step, touched, self._synced)
+            self._synced = None
         self._handled = sorted(touched & self.peers.keys())
         handled = [self.peers[region_id] for region_id in self._handled]
         for peer in handled:
@@ -499,26 +501,26 @@ class Store(StoreState):
             self.fills.finished.clear()
             self.emit(Sync(step.sequence))
 
-    def _take_synced(self, step: ReadyStep, touched: set[RegionId]) -> None:
-        if self._synced is None:
-            return
+    def _take_synced(self, step: ReadyStep, touched: set[RegionId], synced: int) -> None:
         for region_id in sorted(self.awaiting_sync):
-            step.on_synced(self.peers[region_id], self._synced)
-            touched.add(region_id)
+            step.on_synced(self.peers[region_id], synced)
+        touched |= self.awaiting_sync
         self.awaiting_sync.clear()
-        while self._unsynced and self._unsynced[0][0] <= self._synced:
+        while self._unsynced and self._unsynced[0][0] <= synced:
             self.unsynced_bytes -= self._unsynced.popleft()[1]
-        while self._discards and self._discards[0][0] <= self._synced:
+        while self._discards and self._discards[0][0] <= synced:
             self.files.discard(self._discards.pop(0)[1])
-        self._synced = None
 
     def _send(self) -> None:
-        by_store, self.outbox.by_store = self.outbox.by_store, {}
-        for store_id, envelopes in by_store.items():
-            self.emit(SendRaft(store_id, envelopes))
-        snapshots, self.outbox.snapshots = self.outbox.snapshots, []
-        for snapshot in snapshots:
-            self.emit(snapshot)
+        outbox = self.outbox
+        if outbox.by_store:
+            by_store, outbox.by_store = outbox.by_store, {}
+            for store_id, envelopes in by_store.items():
+                self.emit(SendRaft(store_id, envelopes))
+        if outbox.snapshots:
+            snapshots, outbox.snapshots = outbox.snapshots, []
+            for snapshot in snapshots:
+                self.emit(snapshot)
 
     def _on_soft_state(self, peer: Peer) -> None:
         """Leader or role changed: what waited for a leader goes through the gate again, and PD hears of a new one."""
