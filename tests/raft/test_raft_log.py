@@ -230,7 +230,7 @@ def test_only_what_is_stable_and_unchanged_counts_as_persisted() -> None:
     log.append([entry(1, 3)])
     assert log.maybe_persist(3, 1) is False, "still unstable"
     store.append([entry(1, 3)])
-    log.stable_entries(3, 1)
+    log.unstable.stable_entries(3, 1)
     assert log.maybe_persist(3, 2) is False, "another term"
     assert log.maybe_persist(3, 1) is True
     assert log.maybe_persist(2, 1) is False, "never goes back"
@@ -242,10 +242,10 @@ def test_a_late_sync_of_entries_a_snapshot_replaced_is_ignored() -> None:
     log = RaftLog(store)
     log.append([entry(1, 3)])
     store.append([entry(1, 3)])
-    log.stable_entries(3, 1)
+    log.unstable.stable_entries(3, 1)
     log.restore(snapshot(9, 2))
     store.apply_snapshot(snapshot(9, 2))
-    log.stable_snap(9)
+    log.unstable.stable_snap(9)
     assert log.maybe_persist(3, 1) is False
     assert log.maybe_persist_snap(9) is True
     assert log.persisted == 9

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .raft import Raft
 
 _APPEND_RESPONSE: Final = MessageType.MsgAppendResponse
+_HEARTBEAT_RESPONSE: Final = MessageType.MsgHeartbeatResponse
 
 
 def _heard(r: Raft, m: Message) -> None:
@@ -62,7 +63,7 @@ def step_heartbeat(r: Raft, m: Message) -> None:
     if r.pending_request_snapshot != INVALID_INDEX and not _defer_request(r):
         send_request_snapshot(r)
         return
-    answer = Message(MessageType.MsgHeartbeatResponse, m.from_, index=m.index, commit=r.raft_log.committed)
+    answer = Message(_HEARTBEAT_RESPONSE, m.from_, index=m.index, commit=r.raft_log.committed)
     answer.context = m.context
     r.send(answer)
 

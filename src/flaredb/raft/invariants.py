@@ -23,11 +23,11 @@ def check_invariants(node: RawNode | Raft) -> None:
         raise RaftInvariantError(f"node {r.id} at term {r.term}: " + "; ".join(broken))
 
 
-def _rules(*rules: tuple[bool, str]) -> Iterator[str]:
-    return (text for holds, text in rules if not holds)
+def _rules(*rules: tuple[bool, str]) -> list[str]:
+    return [text for holds, text in rules if not holds]
 
 
-def _role(r: Raft) -> Iterator[str]:
+def _role(r: Raft) -> list[str]:
     leads = r.state is StateRole.Leader
     stands = r.state in (StateRole.Candidate, StateRole.PreCandidate)
     return _rules(
@@ -52,16 +52,16 @@ def _log(r: Raft) -> Iterator[str]:
     log = r.raft_log
     unstable = log.unstable
     tail = unstable.maybe_last_index()
-    yield from _rules(
-        (log.committed <= log.tail_index, f"committed {log.committed} beyond the log's end {log.tail_index}"),
-        (log.persisted < unstable.offset, f"persisted {log.persisted} reaches unstable {unstable.offset}"),
-        (tail is None or tail == log.tail_index, f"tail {log.tail_index} is not the last unstable entry {tail}"),
-        (log.tail_term <= r.term, f"last entry of term {log.tail_term} is from the future"),
-        (
-            unstable.snapshot is None or unstable.snapshot.metadata.index < unstable.offset,
-            "unstable entries before the snapshot",
-        ),
-    )
+    if log.committed > log.tail_index:
+        yield f"committed {log.committed} beyond the log's end {log.tail_index}"
+    if log.persisted >= unstable.offset:
+        yield f"persisted {log.persisted} reaches unstable {unstable.offset}"
+    if tail is not None and tail != log.tail_index:
+        yield f"tail {log.tail_index} is not the last unstable entry {tail}"
+    if log.tail_term > r.term:
+        yield f"last entry of term {log.tail_term} is from the future"
+    if unstable.snapshot is not None and unstable.snapshot.metadata.index >= unstable.offset:
+        yield "unstable entries before the snapshot"
     before = unstable.offset - 1
     term = 0
     for entry in unstable.entries:
@@ -95,12 +95,15 @@ def _members(r: Raft) -> Iterator[str]:
 def _progress(r: Raft, node_id: int, pr: Progress) -> Iterator[str]:
     log = r.raft_log
     own = node_id == r.id
-    snapshot = pr.state is ProgressState.Snapshot
-    return _rules(
-        (pr.matched < pr.next_idx or own, f"matched {pr.matched} not below next {pr.next_idx}"),
-        (pr.matched <= log.tail_index, f"matched {pr.matched} beyond the log's end"),
-        (not own or pr.matched <= log.persisted, f"own match {pr.matched} beyond persisted {log.persisted}"),
-        (pr.ins.count() <= pr.ins.capacity, "more in flight than allowed"),
-        (pr.ins.count() == 0 or pr.state is ProgressState.Replicate, "in flight without streaming"),
-        (snapshot or pr.pending_snapshot == 0, "a snapshot is pending outside its state"),
-    )
+    if pr.matched >= pr.next_idx and not own:
+        yield f"matched {pr.matched} not below next {pr.next_idx}"
+    if pr.matched > log.tail_index:
+        yield f"matched {pr.matched} beyond the log's end"
+    if own and pr.matched > log.persisted:
+        yield f"own match {pr.matched} beyond persisted {log.persisted}"
+    if pr.ins.count() > pr.ins.capacity:
+        yield "more in flight than allowed"
+    if pr.ins.count() and pr.state is not ProgressState.Replicate:
+        yield "in flight without streaming"
+    if pr.pending_snapshot and pr.state is not ProgressState.Snapshot:
+        yield "a snapshot is pending outside its state"

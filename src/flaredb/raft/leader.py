@@ -35,6 +35,7 @@ from .types import (
 if TYPE_CHECKING:
     from .raft import Raft
 
+_LEADER: Final = StateRole.Leader
 _APPEND: Final = MessageType.MsgAppend
 _REPLICATE: Final = ProgressState.Replicate
 _PROBE: Final = ProgressState.Probe
@@ -53,10 +54,10 @@ def tick_heartbeat(r: Raft) -> bool:
         if r.check_quorum:
             busy = True
             _check_quorum(r)
-        if r.state is StateRole.Leader and r.lead_transferee is not None:
+        if r.state is _LEADER and r.lead_transferee is not None:
             abort_leader_transfer(r)
             busy = True
-    if r.state is StateRole.Leader and r.heartbeat_elapsed >= r.heartbeat_timeout:
+    if r.state is _LEADER and r.heartbeat_elapsed >= r.heartbeat_timeout:
         r.heartbeat_elapsed = 0
         busy = True
         reads.bcast_heartbeat(r)
@@ -163,7 +164,7 @@ def maybe_auto_leave(r: Raft) -> None:
 
 def reduce_uncommitted_size(r: Raft, entries: list[Entry]) -> None:
     """Entries were handed out as committed."""
-    if r.max_uncommitted_size is not None and r.state is StateRole.Leader:
+    if r.max_uncommitted_size is not None and r.state is _LEADER:
         size = sum([len(e.data) for e in entries if e.index > r.uncommitted_tail_index])
         r.uncommitted_size = max(0, r.uncommitted_size - size)
 
@@ -171,26 +172,31 @@ def reduce_uncommitted_size(r: Raft, entries: list[Entry]) -> None:
 # Replication.
 
 
-def load_page(r: Raft, next_idx: int) -> tuple[int, list[Entry]] | None:
-    """What an append from next_idx on carries: the term of the entry before it, and entries up to the size limit.
+_Page = tuple[int, list[Entry], int]
+
+
+def load_page(r: Raft, next_idx: int) -> _Page | None:
+    """What an append from next_idx on carries: the term of the entry before it, entries up to the size limit, and how
+    many bytes they count for in a window that has such a limit.
 
     None when the log does not reach back that far: only a snapshot helps.
     """
     log = r.raft_log
     tail = log.tail_index
     if next_idx > tail:
-        return (log.tail_term, []) if next_idx == tail + 1 else (0, [])
+        return (log.tail_term, [], 0) if next_idx == tail + 1 else (0, [], 0)
     try:
-        return log.term(next_idx - 1), log.slice(next_idx, tail + 1, r.max_msg_size)
+        log_term, entries = log.term(next_idx - 1), log.slice(next_idx, tail + 1, r.max_msg_size)
     except StorageError:
         return None
+    return log_term, entries, sum([entry_size_bytes(e) for e in entries]) if r.inflight_bytes_counted else 0
 
 
 def bcast_append(r: Raft, with_snapshots: bool = True) -> None:
     """Send everybody what they lack, and the commit index. Followers that are equally far share one page."""
     me = r.id
     page_from = -1
-    page: tuple[int, list[Entry]] | None = None
+    page: _Page | None = None
     for to, pr in r.prs.progress.items():
         if to == me or pr.is_paused():
             continue
@@ -227,21 +233,16 @@ def maybe_send_append(r: Raft, to: int, pr: Progress, allow_empty: bool) -> bool
     return True
 
 
-def _send_page(r: Raft, to: int, pr: Progress, page: tuple[int, list[Entry]]) -> None:
-    log_term, entries = page
-    if r.batch_append and _added_to_queued(r, to, pr, entries):
+def _send_page(r: Raft, to: int, pr: Progress, page: _Page) -> None:
+    log_term, entries, size_bytes = page
+    if r.batch_append and r.msgs and _added_to_queued(r, to, pr, entries, size_bytes):
         return
     r.msgs.append(Message(_APPEND, to, r.id, r.term, log_term, pr.next_idx - 1, entries, r.raft_log.committed))
     if entries:
-        _note_sent(r, pr, entries)
+        pr.sent_entries(entries[-1].index, size_bytes)
 
 
-def _note_sent(r: Raft, pr: Progress, entries: list[Entry]) -> None:
-    size_bytes = sum([entry_size_bytes(e) for e in entries]) if r.inflight_bytes_counted else 0
-    pr.sent_entries(entries[-1].index, size_bytes)
-
-
-def _added_to_queued(r: Raft, to: int, pr: Progress, entries: list[Entry]) -> bool:
+def _added_to_queued(r: Raft, to: int, pr: Progress, entries: list[Entry], size_bytes: int) -> bool:
     """Extend an append to the same follower that is still queued."""
     for m in r.msgs:
         if m.msg_type == _APPEND and m.to == to:
@@ -249,7 +250,7 @@ def _added_to_queued(r: Raft, to: int, pr: Progress, entries: list[Entry]) -> bo
                 if m.index + len(m.entries) + 1 != entries[0].index:
                     return False
                 m.entries = m.entries + entries
-                _note_sent(r, pr, entries)
+                pr.sent_entries(entries[-1].index, size_bytes)
             m.commit = r.raft_log.committed
             return True
     return False

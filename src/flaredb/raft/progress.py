@@ -21,6 +21,11 @@ class ProgressState(IntEnum):
     Snapshot = 2
 
 
+_PROBE: Final = ProgressState.Probe
+_REPLICATE: Final = ProgressState.Replicate
+_SNAPSHOT: Final = ProgressState.Snapshot
+
+
 class Inflights:
     """The window of append messages that were sent and not answered, by count and by bytes.
 
@@ -115,7 +120,7 @@ class Progress:
         """Highest index known to be persisted there with the leader's entry."""
         self.next_idx = next_idx
         """Index the next append starts with."""
-        self.state = ProgressState.Probe
+        self.state = _PROBE
         self.paused = False
         """Probe only: wait for an answer or a heartbeat."""
         self.pending_snapshot = 0
@@ -138,18 +143,18 @@ class Progress:
 
     def become_probe(self) -> None:
         """Find out where the log matches; after a snapshot, assume it arrived."""
-        after_snapshot = self.pending_snapshot + 1 if self.state is ProgressState.Snapshot else 0
-        self._enter(ProgressState.Probe)
+        after_snapshot = self.pending_snapshot + 1 if self.state is _SNAPSHOT else 0
+        self._enter(_PROBE)
         self.next_idx = max(self.matched + 1, after_snapshot)
 
     def become_replicate(self) -> None:
         """Stream entries."""
-        self._enter(ProgressState.Replicate)
+        self._enter(_REPLICATE)
         self.next_idx = self.matched + 1
 
     def become_snapshot(self, snapshot_index: int) -> None:
         """A snapshot was sent: wait for its end."""
-        self._enter(ProgressState.Snapshot)
+        self._enter(_SNAPSHOT)
         self.pending_snapshot = snapshot_index
 
     def snapshot_failure(self) -> None:
@@ -162,7 +167,7 @@ class Progress:
 
     def is_snapshot_caught_up(self) -> bool:
         """True when the log there has reached what the snapshot would bring."""
-        return self.state is ProgressState.Snapshot and self.matched >= self.pending_snapshot
+        return self.state is _SNAPSHOT and self.matched >= self.pending_snapshot
 
     def maybe_update(self, index: int) -> bool:
         """The member has acknowledged up to index; False when that is not news."""
@@ -181,7 +186,7 @@ class Progress:
         want entries but a snapshot at or after that index.
         """
         wants_snapshot = request_snapshot != INVALID_INDEX
-        if self.state is ProgressState.Replicate:
+        if self.state is _REPLICATE:
             if wants_snapshot:
                 self.pending_request_snapshot = request_snapshot
                 return True
@@ -201,9 +206,9 @@ class Progress:
     def is_paused(self) -> bool:
         """True when nothing may be sent now."""
         state = self.state
-        if state is ProgressState.Replicate:
+        if state is _REPLICATE:
             return self.ins.full()
-        return state is ProgressState.Snapshot or self.paused
+        return state is _SNAPSHOT or self.paused
 
     def pause(self) -> None:
         """Wait for an answer or a heartbeat."""
@@ -215,10 +220,10 @@ class Progress:
 
     def sent_entries(self, last_index: int, size_bytes: int) -> None:
         """Entries up to last_index were sent."""
-        if self.state is ProgressState.Replicate:
+        if self.state is _REPLICATE:
             self.next_idx = last_index + 1
             self.ins.add(last_index, size_bytes)
-        elif self.state is ProgressState.Probe:
+        elif self.state is _PROBE:
             self.paused = True
         else:
             raise RaftInvariantError("entries sent to a member that waits for a snapshot")

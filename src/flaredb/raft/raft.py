@@ -333,7 +333,7 @@ class Raft:
             assert m.term > 0, f"{kind.name} without a term"
             if kind in _VOTE_REQUESTS:
                 m.priority = self.priority
-        elif kind != MessageType.MsgPropose and kind != MessageType.MsgReadIndex:
+        elif kind not in _WITHOUT_TERM:
             m.term = self.term
         self.msgs.append(m)
 
@@ -500,6 +500,7 @@ _BRINGS_TERM: Final = _VOTE_REQUESTS | {
     MessageType.MsgRequestVoteResponse,
     MessageType.MsgRequestPreVoteResponse,
 }
+_WITHOUT_TERM: Final = frozenset({MessageType.MsgPropose, MessageType.MsgReadIndex})
 _APPEND_OR_HEARTBEAT: Final = frozenset({MessageType.MsgAppend, MessageType.MsgHeartbeat})
 _FROM_LEADER: Final = _APPEND_OR_HEARTBEAT | {MessageType.MsgSnapshot}
 

@@ -45,8 +45,8 @@ class RaftLog:
 
     def first_index(self) -> int:
         """Index of the first entry that can be read."""
-        first = self.unstable.maybe_first_index()
-        return self.store.first_index() if first is None else first
+        snapshot = self.unstable.snapshot
+        return self.store.first_index() if snapshot is None else snapshot.metadata.index + 1
 
     def last_index(self) -> int:
         """Index of the last entry."""
@@ -63,12 +63,13 @@ class RaftLog:
         """
         if idx == self.tail_index:
             return self.tail_term
-        at = idx - self.unstable.offset
+        unstable = self.unstable
+        at = idx - unstable.offset
         if at >= 0:
-            return self.unstable.entries[at].term if idx < self.tail_index else 0
-        known = self.unstable.maybe_term(idx)
-        if known is not None:
-            return known
+            return unstable.entries[at].term if idx < self.tail_index else 0
+        snapshot = unstable.snapshot
+        if snapshot is not None and snapshot.metadata.index == idx:
+            return snapshot.metadata.term
         if idx < self.first_index() - 1:
             return 0
         return self.store.term(idx)
@@ -107,7 +108,8 @@ class RaftLog:
         offset = unstable.offset
         if low >= offset:
             return limit_size(unstable.slice(low, high), max_size)
-        if low < self.first_index():
+        if unstable.snapshot is not None:
+            # Whatever the storage holds, it is from before the snapshot.
             raise Compacted(f"entry {low} is below first index {self.first_index()}")
         found = self.store.entries(low, min(high, offset), max_size)
         if high <= offset or len(found) < offset - low:
@@ -176,8 +178,10 @@ class RaftLog:
                 if conflict <= self.committed:
                     raise RaftInvariantError(f"entry {conflict} conflicts with committed {self.committed}")
                 self.append(entries[conflict - idx - 1 :] if conflict > idx + 1 else entries)
-                self.persisted = min(self.persisted, conflict - 1)
-        self.commit_to(min(committed, last_new))
+                if self.persisted >= conflict:
+                    self.persisted = conflict - 1
+        if committed > self.committed:
+            self.commit_to(min(committed, last_new))
         return last_new
 
     def commit_to(self, to_commit: int) -> None:
@@ -240,29 +244,25 @@ class RaftLog:
 
     # For Ready.
 
-    def stable_entries(self, index: int, term: int) -> None:
-        """The unstable entries, which end at (index, term), are in the storage now."""
-        self.unstable.stable_entries(index, term)
-
-    def stable_snap(self, index: int) -> None:
-        """The unstable snapshot is in the storage now."""
-        self.unstable.stable_snap(index)
-
-    def applied_index_upper_bound(self) -> int:
+    def _applicable_to(self) -> int:
         """How far entries may be handed out for applying."""
-        return min(self.committed, self.persisted + self.max_apply_unpersisted_log_limit)
+        durable = self.persisted + self.max_apply_unpersisted_log_limit
+        return durable if durable < self.committed else self.committed
 
     def next_entries_since(self, since_idx: int, max_size: int | None) -> list[Entry]:
         """Committed and persisted entries after since_idx, at most max_size bytes but at least one if any."""
-        high = self.applied_index_upper_bound() + 1
-        if high <= since_idx + 1:
+        high = self._applicable_to() + 1
+        low = since_idx + 1
+        if high <= low:
             return []
-        low = max(since_idx + 1, self.first_index())
+        first = self.first_index()
+        if low < first:
+            low = first
         return self.slice(low, high, max_size) if high > low else []
 
     def has_next_entries_since(self, since_idx: int) -> bool:
         """True when next_entries_since would return something."""
-        high = self.applied_index_upper_bound() + 1
+        high = self._applicable_to() + 1
         return high > since_idx + 1 and high > self.first_index()
 
     def all_entries(self) -> list[Entry]:

@@ -330,26 +330,29 @@ class RawNode:
         """True when a Ready would hold more than messages."""
         raft = self.raft
         log = raft.raft_log
-        return bool(
-            log.unstable.entries
-            or raft.read_states
+        committed = log.committed
+        unstable = log.unstable
+        return (
+            committed != self._prev_commit
+            or bool(unstable.entries)
             or raft.term != self._prev_term
             or raft.vote != self._prev_vote
-            or log.committed != self._prev_commit
             or raft.leader_id != self._prev_leader
             or raft.state is not self._prev_state
-            or log.unstable.snapshot is not None
-            or (log.committed > self._since_index and log.has_next_entries_since(self._since_index))
+            or bool(raft.read_states)
+            or unstable.snapshot is not None
+            or (committed > self._since_index and log.has_next_entries_since(self._since_index))
         )
 
-    def take_messages(self) -> list[Message]:
-        """The messages that wait, if they are all there is to do and promise nothing that is not persisted; else none.
+    def take_messages(self) -> list[Message] | None:
+        """The messages that wait, if they are all there is to do and promise nothing that is not persisted; None if
+        there is more to do, which takes a Ready.
 
         For what most Readys of a quiet group are, heartbeats and their answers, without the rest of a Ready.
         """
         raft = self.raft
-        if not raft.msgs or self._records or self._is_changed():
-            return []
+        if self._is_changed() or (raft.msgs and self._records):
+            return None
         messages, raft.msgs = raft.msgs, []
         return messages
 
@@ -357,36 +360,37 @@ class RawNode:
         """Everything that is to be done now. Hand it to one of the advance functions before the next input."""
         raft = self.raft
         log = raft.raft_log
+        term, vote, commit, state = raft.term, raft.vote, log.committed, raft.state
         self._number = number = self._number + 1
-        vote_changed = raft.term != self._prev_term or raft.vote != self._prev_vote
+        must_sync = term != self._prev_term or vote != self._prev_vote
         hs = None
-        if vote_changed or log.committed != self._prev_commit:
-            hs = HardState(raft.term, raft.vote, log.committed)
-            if vote_changed:
+        if must_sync or commit != self._prev_commit:
+            hs = HardState(term, vote, commit)
+            if must_sync:
                 self._unsynced_vote = number
         ss = None
-        if raft.state is not self._prev_state or raft.leader_id != self._prev_leader:
-            ss = SoftState(raft.leader_id, raft.state)
+        if state is not self._prev_state or raft.leader_id != self._prev_leader:
+            ss = SoftState(raft.leader_id, state)
         # Own lists, even when empty: a Ready may be kept until its sync, while the node goes on.
         entries = log.unstable.entries[:]
         snapshot = log.unstable.snapshot
-        read_states, raft.read_states = raft.read_states, []
-        record = _ReadyRecord(number, 0, 0, 0)
+        last_index = last_term = snap_index = 0
         if snapshot is not None:
-            record.snap_index = snapshot.metadata.index
-            if self._since_index > record.snap_index:
-                raise RaftInvariantError(f"snapshot {record.snap_index} is before applied {self._since_index}")
-            self._since_index = record.snap_index
+            must_sync = True
+            snap_index = snapshot.metadata.index
+            if self._since_index > snap_index:
+                raise RaftInvariantError(f"snapshot {snap_index} is before applied {self._since_index}")
+            self._since_index = snap_index
         if entries:
-            last = entries[-1]
-            record.last_index, record.last_term = last.index, last.term
-        self._records.append(record)
-        committed = self._take_committed()
+            must_sync = True
+            last_index, last_term = log.tail_index, log.tail_term
+        self._records.append(_ReadyRecord(number, last_index, last_term, snap_index))
+        committed = self._take_committed() if commit > self._since_index else []
+        read_states, raft.read_states = raft.read_states, []
         messages, raft.msgs = raft.msgs, []
         persisted_messages: list[Message] = []
         if messages and self._must_wait():
             persisted_messages, messages = messages, persisted_messages
-        must_sync = vote_changed or bool(entries) or snapshot is not None
         return Ready(number, ss, hs, entries, snapshot, read_states, persisted_messages, messages, committed, must_sync)
 
     def _must_wait(self) -> bool:
@@ -399,17 +403,16 @@ class RawNode:
 
     def _take_committed(self) -> list[Entry]:
         raft = self.raft
-        log = raft.raft_log
-        if log.committed <= self._since_index:
-            return []
-        entries = log.next_entries_since(self._since_index, raft.max_committed_size_per_ready)
+        entries = raft.raft_log.next_entries_since(self._since_index, raft.max_committed_size_per_ready)
         if entries:
             self._since_index = entries[-1].index
             leader.reduce_uncommitted_size(raft, entries)
         return entries
 
-    def _commit_ready(self, rd: Ready) -> None:
-        """The Ready's contents are in the storage: they are no longer unstable, though perhaps not persisted."""
+    def advance_append_async(self, rd: Ready) -> None:
+        """The Ready's contents are in the storage: no longer unstable, though they may not survive a crash yet;
+        on_persist_ready follows.
+        """
         record = self._records[-1] if self._records else None
         if record is None or record.number != rd.number:
             raise RaftInvariantError(f"Ready {rd.number} advanced, but {record and record.number} is the last")
@@ -418,11 +421,11 @@ class RawNode:
             self._prev_leader, self._prev_state = rd.ss.leader_id, rd.ss.raft_state
         if rd.hs is not None:
             self._prev_term, self._prev_vote, self._prev_commit = rd.hs.term, rd.hs.vote, rd.hs.commit
-        log = self.raft.raft_log
+        unstable = self.raft.raft_log.unstable
         if record.snap_index:
-            log.stable_snap(record.snap_index)
+            unstable.stable_snap(record.snap_index)
         if record.last_index:
-            log.stable_entries(record.last_index, record.last_term)
+            unstable.stable_entries(record.last_index, record.last_term)
 
     def on_persist_ready(self, number: int) -> None:
         """The Ready of this number, and so every earlier one, survives a crash. Ask `has_ready()` afterwards."""
@@ -446,13 +449,9 @@ class RawNode:
         if index:
             self.raft.on_persist_entries(index, term)
 
-    def advance_append_async(self, rd: Ready) -> None:
-        """The Ready's contents are in the storage but may not survive a crash yet; on_persist_ready follows."""
-        self._commit_ready(rd)
-
     def advance_append(self, rd: Ready) -> LightReady:
         """The Ready, and with it every earlier one, is persisted; advance_apply_to follows for what was applied."""
-        self._commit_ready(rd)
+        self.advance_append_async(rd)
         self.on_persist_ready(rd.number)
         raft = self.raft
         committed = self._take_committed()

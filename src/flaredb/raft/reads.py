@@ -6,12 +6,16 @@ entry of its own term: until then its commit index may lag behind what an earlie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .types import INVALID_ID, Message, MessageType, ReadState, StateRole
 
 if TYPE_CHECKING:
     from .raft import Raft
+
+
+_HEARTBEAT: Final = MessageType.MsgHeartbeat
+_LEADER: Final = StateRole.Leader
 
 
 def bcast_heartbeat(r: Raft) -> None:
@@ -25,7 +29,7 @@ def _bcast_heartbeat(r: Raft, ctx: bytes) -> None:
     for to, pr in r.prs.progress.items():
         if to != r.id:
             # Never beyond what the member acknowledged: it may hold other entries there.
-            beat = Message(MessageType.MsgHeartbeat, to, r.id, r.term, 0, tick, [], min(pr.matched, committed))
+            beat = Message(_HEARTBEAT, to, r.id, r.term, 0, tick, [], min(pr.matched, committed))
             beat.context = ctx
             r.msgs.append(beat)
 
@@ -75,7 +79,7 @@ def in_lease(r: Raft) -> bool:
     A member that answers a heartbeat elects nobody else for election_timeout of its ticks. The leader counts from the
     sending, not the answer, and stops at least one tick early: a tick may come right after the heartbeat arrived.
     """
-    if r.state is not StateRole.Leader or not r.lease_based() or r.lease_void or r.lead_transferee is not None:
+    if r.state is not _LEADER or not r.lease_based() or r.lease_void or r.lead_transferee is not None:
         return False
     if r.lease_clock is not None and not r.lease_clock.is_trusted:
         return False

@@ -150,7 +150,7 @@ class ConfState:
 
     def equivalent(self, other: ConfState) -> bool:
         """True when both name the same sets, in whatever order."""
-        return (
+        return self == other or (
             sorted(self.voters) == sorted(other.voters)
             and sorted(self.learners) == sorted(other.learners)
             and sorted(self.voters_outgoing) == sorted(other.voters_outgoing)

@@ -22,7 +22,7 @@ from flaredb.raft import check_invariants as check_raft
 from flaredb.sim.quorum import QuorumRule
 from flaredb.sim.world import Violation, World
 from flaredb.store.invariants import check_members, check_peer, check_store
-from flaredb.store.messages import Effect, RaftEnvelope, SendRaft
+from flaredb.store.messages import Beat, Effect, RaftEnvelope, SendRaft
 from flaredb.store.peer import Peer
 from flaredb.store.store import Store
 
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from flaredb.sim.store_node import StoreNode
 
 PeerKey = tuple[RegionId, PeerId]
-_PROMISES = (MessageType.MsgAppendResponse, MessageType.MsgRequestVoteResponse)
+_ACK = MessageType.MsgAppendResponse
+_VOTE = MessageType.MsgRequestVoteResponse
+_PROMISES = (_ACK, _VOTE)
+_LEARNER = PeerRole.LEARNER
+_VOTER = PeerRole.VOTER
 
 
 class Invariants:
@@ -89,7 +93,7 @@ class Invariants:
     def _note_region(self, region: Region) -> None:
         self._regions.add(region.id)
         for peer in region.peers:
-            if self._first_roles.setdefault(peer.id, peer.role) is PeerRole.LEARNER and peer.role is PeerRole.VOTER:
+            if self._first_roles.setdefault(peer.id, peer.role) is _LEARNER and peer.role is _VOTER:
                 self._joined.add(peer.id)
 
     # ------------------------------------------------ stores
@@ -148,7 +152,8 @@ class Invariants:
         for effect in effects:
             if isinstance(effect, SendRaft):
                 for envelope in effect.envelopes:
-                    if envelope.message.msg_type in _PROMISES:
+                    # The answer to a heartbeat, and so a beat, promises nothing.
+                    if type(envelope) is not Beat and envelope.message.msg_type in _PROMISES:
                         self._check_promise(node, envelope)
 
     def _check_peer(self, node: StoreNode, peer: Peer) -> None:
@@ -256,10 +261,10 @@ class Invariants:
         if message.reject:
             return
         key = (envelope.region_id, envelope.from_peer)
-        if message.msg_type is MessageType.MsgAppendResponse:
+        if message.msg_type is _ACK:
             self._last_ack[key] = (message.term, message.index)
             self._acked[key] = max(self._acked.get(key, 0), message.index)
-        elif message.msg_type is MessageType.MsgRequestVoteResponse:
+        elif message.msg_type is _VOTE:
             vote = (*key, message.term)
             if self._votes.setdefault(vote, envelope.to_peer) != envelope.to_peer:
                 raise Violation(

@@ -177,8 +177,7 @@ class StoreNode(Process):
         store = self.store
         if store is None:
             return
-        inputs = self._inbox[:INPUTS_PER_STEP_MAX]
-        del self._inbox[:INPUTS_PER_STEP_MAX]
+        inputs, self._inbox = self._inbox[:INPUTS_PER_STEP_MAX], self._inbox[INPUTS_PER_STEP_MAX:]
         self.cluster.drift.look(self, store)
         effects = store.step(self.clock.now_ms(), inputs)
         self.cluster.drift.look(self, store)

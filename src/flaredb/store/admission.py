@@ -88,7 +88,8 @@ def admit(store: StoreState, request: Request) -> None:
     if peer is None or not peer.is_initialised:
         _admit_unknown(store, request)
         return
-    wake(store, peer)
+    if peer.is_asleep:
+        wake(store, peer)
     try:
         check(peer, store.store_id, request, store.region_map)
         _queue(store, peer, request)
@@ -142,6 +143,11 @@ def admit_held(store: StoreState, peer: Peer) -> None:
 
 
 # ------------------------------------------------ deadlines
+
+
+def may_expire(peer: Peer) -> bool:
+    """False where nothing waits that has a deadline, as at most replicas most of the time."""
+    return bool(peer.proposals or peer.parked or peer.split) or not peer.reads.is_idle()
 
 
 def expire(store: StoreState, peer: Peer) -> None:

@@ -31,6 +31,7 @@ from flaredb.store.lifecycle import stage_destruction
 from flaredb.store.peer import Peer, Proposal
 from flaredb.wire.entries import COMPACT_LOG, SPLIT, WRITE, decode_entry
 
+_NORMAL = EntryType.EntryNormal
 SAMPLE_OPERATIONS = 61
 """One put or delete in so many is looked up first; a prime, so that it does not fall in step with a pattern."""
 
@@ -93,17 +94,19 @@ class Applier:
 
         Pre: entries continue at the applied index (asserted). The caller writes the batch before answers leave.
         """
+        storage = peer.storage
         for entry in entries:
-            assert entry.index == peer.applied_index + 1, f"region {peer.region.id}: applied twice or out of order"
-            proposal = self._take_proposal(peer, entry)
+            index = entry.index
+            assert index == peer.applied_index + 1, f"region {peer.region.id}: applied twice or out of order"
+            proposal = self._take_proposal(peer, entry) if index in peer.proposals else None
             if entry.data:
                 self._apply_entry(peer, entry, proposal)
             elif proposal is not None:
                 self._answer_all(proposal, StaleCommand("Raft put an empty entry in the place of the command"))
             if peer.is_destroyed:
                 return
-            peer.applied_index = peer.storage.apply_state.applied_index = entry.index
-        peer.storage.set_apply_state(self._batch)
+            peer.applied_index = storage.apply_state.applied_index = index
+        storage.set_apply_state(self._batch)
         peer.node.advance_apply_to(peer.applied_index)
 
     def _take_proposal(self, peer: Peer, entry: Entry) -> Proposal | None:
@@ -121,7 +124,7 @@ class Applier:
             self._answer(request, result)
 
     def _apply_entry(self, peer: Peer, entry: Entry, proposal: Proposal | None) -> None:
-        if entry.entry_type is not EntryType.EntryNormal:
+        if entry.entry_type is not _NORMAL:
             self._apply_change(peer, entry, proposal)
             return
         if proposal is not None and proposal.operations:
@@ -144,9 +147,10 @@ class Applier:
             return
         at = 0
         for request in proposal.requests:
-            assert isinstance(request.command, Write)
+            command = request.command
+            assert isinstance(command, Write)
             self._answer(request, outcomes[at])
-            at += len(request.command.operations)
+            at += len(command.operations)
 
     def _apply_split(self, peer: Peer, payload: list[Any], proposal: Proposal | None) -> None:
         request = proposal.requests[0] if proposal is not None and proposal.requests else None
@@ -258,8 +262,9 @@ class Applier:
 
 def _count_puts(peer: Peer, puts: int, size_bytes: int) -> None:
     """Keys and values together; that some replace others is what samples are for."""
-    peer.traffic.keys_written += puts
-    peer.traffic.bytes_written += size_bytes
+    traffic = peer.traffic
+    traffic.keys_written += puts
+    traffic.bytes_written += size_bytes
     peer.approximate_size_bytes += size_bytes
     peer.grown_bytes += size_bytes
     peer.approximate_keys += puts

@@ -108,6 +108,11 @@ class Contacts:
                 self._news.append(store_id)
         self._askers = {store_id: left - 1 for store_id, left in self._askers.items() if left > 1}
 
+    @property
+    def has_news(self) -> bool:
+        """True if ``take_news`` would tell of any store."""
+        return bool(self._news)
+
     def take_news(self) -> list[StoreId]:
         """Stores that fell silent, spoke again or restarted since the last call: sleepers that count on them wake."""
         news, self._news = self._news, []

@@ -24,6 +24,7 @@ from flaredb.wire.states import decode_region
 CONTRADICTION = "raft message contradicts what is stored here"
 """A Note's event; the simulator, where nobody lies, takes it for a violation."""
 
+_APPEND = MessageType.MsgAppend
 _VOTES = (MessageType.MsgRequestVote, MessageType.MsgRequestPreVote)
 _REFUSALS = {
     MessageType.MsgRequestVote: MessageType.MsgRequestVoteResponse,
@@ -67,10 +68,10 @@ def _contradict(store: StoreState, envelope: RaftEnvelope, reason: str) -> None:
 def collect(store: StoreState, peer: Peer) -> None:
     """What a message or a tick has brought: mere messages leave with this step, anything else makes a Ready."""
     messages = peer.node.take_messages()
-    if messages:
-        store.outbox.add(peer, messages)
-    elif peer.node.has_ready():
+    if messages is None:
         store.touched.add(peer.region.id)
+    elif messages:
+        store.outbox.add(peer, messages)
 
 
 def _take_beat(store: StoreState, beat: Beat) -> bool:
@@ -109,27 +110,31 @@ def _take_beat(store: StoreState, beat: Beat) -> bool:
 
 
 def _step(store: StoreState, peer: Peer, envelope: RaftEnvelope) -> None:
-    reason = contradiction(peer.node.raft, envelope.message)
+    node, message, sender = peer.node, envelope.message, envelope.from_peer
+    reason = contradiction(node.raft, message)
     if reason is not None:
         _contradict(store, envelope, reason)
         return
-    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(envelope.message):
+    if store.unsynced_bytes > store.config.unsynced_bytes_max and _brings_entries(message):
         # As if the network had lost it: its leader sends it again, one at a time, until the disk has caught up.
         store.appends_dropped += 1
         return
-    wake(store, peer, envelope.from_peer)
-    peer.store_of.setdefault(envelope.from_peer, envelope.from_store)
-    peer.heard_conf_ver = max(peer.heard_conf_ver, envelope.conf_ver)
-    peer.last_heard_ms[envelope.from_peer] = store.now_ms
+    if peer.is_asleep:
+        wake(store, peer, sender)
+    if sender not in peer.store_of:
+        peer.store_of[sender] = envelope.from_store
+    if envelope.conf_ver > peer.heard_conf_ver:
+        peer.heard_conf_ver = envelope.conf_ver
+    peer.last_heard_ms[sender] = store.now_ms
     try:
-        peer.node.step(envelope.message)
+        node.step(message)
     except RaftError as error:
         _refuse(store, envelope, str(error))
     collect(store, peer)
 
 
 def _brings_entries(message: Message) -> bool:
-    return message.msg_type is MessageType.MsgAppend and bool(message.entries)
+    return message.msg_type is _APPEND and bool(message.entries)
 
 
 def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:

@@ -45,7 +45,8 @@ def check_peer(peer: Peer) -> None:
     assert peer.synced_applied_index <= peer.applied_index, f"{name}: synced beyond applied"
     numbers = [entry.ready_number for entry in peer.unsynced]
     assert numbers == sorted(numbers), f"{name}: unsynced Readys out of order"
-    assert all(index > peer.applied_index for index in peer.proposals), f"{name}: a proposal below the applied index"
+    if peer.proposals:
+        assert min(peer.proposals) > peer.applied_index, f"{name}: a proposal below the applied index"
     for index, proposals in peer.proposals.items():
         terms = [proposal.term for proposal in proposals]
         assert len(set(terms)) == len(terms), f"{name}: two proposals for entry {index} of one term"

@@ -51,6 +51,9 @@ NUMBER_MAX = 2**63 - 1
 
 _COUNT = msgspec.Meta(ge=0, le=NUMBER_MAX)
 
+_HEARTBEAT = MessageType.MsgHeartbeat
+_HEARTBEAT_RESPONSE = MessageType.MsgHeartbeatResponse
+
 if TYPE_CHECKING:
     _BeatBase = RaftEnvelope
 else:
@@ -111,7 +114,7 @@ class Beat(_BeatBase):
         @property
         def message(self) -> Message:
             """The Raft message."""
-            kind = MessageType.MsgHeartbeatResponse if self.is_answer else MessageType.MsgHeartbeat
+            kind = _HEARTBEAT_RESPONSE if self.is_answer else _HEARTBEAT
             return Message(kind, self.to_peer, self.from_peer, self.term, 0, self.index, [], self.commit)
 
 

@@ -37,7 +37,8 @@ class Outbox:
         conf_ver, version = region.epoch.conf_ver, region.epoch.version
         by_store, store_of = self.by_store, peer.store_of
         for message in messages:
-            store_id = store_of.get(message.to)
+            to_peer: PeerId = message.to  # type: ignore[assignment]  # Raft's ids are peer ids
+            store_id = store_of.get(to_peer)
             kind = message.msg_type
             if kind is _SNAPSHOT:
                 self._add_snapshot(peer, store_id, message)
@@ -50,7 +51,7 @@ class Outbox:
                     region_id,
                     peer_id,
                     own_store_id,
-                    PeerId(message.to),
+                    to_peer,
                     store_id,
                     conf_ver,
                     version,
@@ -61,9 +62,7 @@ class Outbox:
                     peer.is_drowsy and not is_answer,
                 )
             else:
-                envelope = RaftEnvelope(
-                    region_id, peer_id, own_store_id, PeerId(message.to), store_id, conf_ver, version, message
-                )
+                envelope = RaftEnvelope(region_id, peer_id, own_store_id, to_peer, store_id, conf_ver, version, message)
                 if kind in _VOTES or kind is _HEARTBEAT:
                     # To whom nothing is known to have arrived: these may make the replica that they are for.
                     envelope.sender_range = (region.start_key, region.end_key)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flaredb.engine.base import Engine
 from flaredb.model.commands import Operation, Request
@@ -21,6 +21,7 @@ from flaredb.store.raft_storage import RaftStorage
 from flaredb.store.read_queue import ReadCounts, ReadQueue, RoundNames
 from flaredb.store.snapshot_desk import SnapshotDesk
 
+_LEADER: Final = StateRole.Leader
 NOBODY: frozenset[int] = frozenset()
 
 
@@ -259,7 +260,7 @@ class Peer:
         """True while the Raft node leads; what it says may be stale until a quorum confirms it."""
         if self.rest is not None:
             return self.rest.is_leader
-        return self.node.raft.state is StateRole.Leader
+        return self.node.raft.state is _LEADER
 
     @property
     def term(self) -> int:

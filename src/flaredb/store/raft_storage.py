@@ -11,6 +11,7 @@ from flaredb.model.ids import RegionId
 from flaredb.model.keys import apply_state_key, hard_state_key, log_key, raft_range
 from flaredb.model.region import Region
 from flaredb.raft import Compacted, Entry, HardState, RaftState, Snapshot, Unavailable
+from flaredb.raft.storage import limit_size
 from flaredb.raft.types import entry_size_bytes
 from flaredb.store.roles import conf_state_of
 from flaredb.store.snapshot_desk import SnapshotDesk
@@ -121,7 +122,8 @@ class RaftStorage:
 
         The older half goes in one go, if there is more than the cache may hold; at least the youngest entry stays.
         """
-        self.trim_cache(self._cache_bytes_max)
+        if self._cache_bytes > self._cache_bytes_max:
+            self.trim_cache(self._cache_bytes_max)
 
     def trim_cache(self, bytes_max: int) -> None:
         """Forget the older half if the cache holds more than that. Pre: the engine has everything appended."""
@@ -172,9 +174,9 @@ class RaftStorage:
             raise Compacted(f"region {self.region.id}: index {low} is compacted")
         if high > self.last + 1:
             raise Unavailable(f"region {self.region.id}: index {high - 1} is beyond the last, {self.last}")
-        if low >= self._cache_first:
-            first = self._cache_first
-            return _limited(self._cache[low - first : high - first], max_size)
+        first = self._cache_first
+        if low >= first:
+            return limit_size(self._cache[low - first : high - first], max_size)
         return self._read(low, high, max_size)
 
     def _read(self, low: int, high: int, max_size: int | None) -> list[Entry]:
@@ -201,18 +203,22 @@ class RaftStorage:
 
     def append(self, entries: list[Entry], batch: WriteBatch) -> None:
         """Stage entries, replacing what stands from the first one's index on."""
-        first = entries[0].index
+        first, last = entries[0].index, self.last
         region_id: RegionId = self.region.id
-        assert self.apply_state.applied_index < first <= self.last + 1, f"region {region_id}: append at {first}"
-        if first <= self.last:
+        assert self.apply_state.applied_index < first <= last + 1, f"region {region_id}: append at {first}"
+        if first <= last:
             self._truncate_cache(first)
-            if entries[-1].index < self.last:
-                self._delete_log(entries[-1].index + 1, self.last, batch)
+            if entries[-1].index < last:
+                self._delete_log(entries[-1].index + 1, last, batch)
         if not self._cache:
             self._cache_first = first
+        size_bytes = 0
         for entry in entries:
             batch.put(CF_RAFT, log_key(region_id, entry.index), encode_log_entry(entry))
-            self._remember(entry)
+            size_bytes += entry_size_bytes(entry)
+        self._cache += entries
+        self._cache_bytes += size_bytes
+        self.log_size_bytes += size_bytes
         self.last = entries[-1].index
 
     def _delete_log(self, first: int, last: int, batch: WriteBatch) -> None:
@@ -279,17 +285,6 @@ def _load_states(engine: Engine, region: Region) -> tuple[ApplyState, HardState]
         raise StateCorrupted(f"region {region.id} has a Raft state on disk that cannot be: {apply_state}, {hard_state}")
     hard_state.commit = max(hard_state.commit, apply_state.applied_index)
     return apply_state, hard_state
-
-
-def _limited(entries: list[Entry], max_size: int | None) -> list[Entry]:
-    if max_size is None or len(entries) < 2:
-        return entries
-    size = 0
-    for count, entry in enumerate(entries):
-        size += entry_size_bytes(entry)
-        if size > max_size and count:
-            return entries[:count]
-    return entries
 
 
 def write_initial_state(region: Region, batch: WriteBatch) -> None:

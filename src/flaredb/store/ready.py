@@ -12,7 +12,7 @@ Source: Raft section 5, dissertation section 10.2.1 (writing to the leader's dis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from flaredb.engine.base import Engine, WriteBatch
@@ -24,6 +24,7 @@ from flaredb.store.config import StoreConfig
 from flaredb.store.install import begin_install
 from flaredb.store.outbox import Outbox
 from flaredb.store.peer import Peer, Unsynced
+from flaredb.store.raft_storage import RaftStorage
 from flaredb.store.reads import on_read_states
 
 READYS_PER_STEP_MAX = 8
@@ -36,6 +37,7 @@ class ReadyStep:
     """Handles the Readys of one step. ``sequence`` names the sync that will make its batch durable."""
 
     __slots__ = (
+        "_appended",
         "_apply_bytes_max",
         "_batch",
         "_engine",
@@ -63,28 +65,33 @@ class ReadyStep:
         self._outbox = outbox
         self.applier = Applier(engine, batch, answer, may_be_born)
         self._on_soft_state = on_soft_state
+        self._appended: list[RaftStorage] = []
+        """The logs that have grown in this batch."""
         self.sequence = sequence
         self.must_sync = False
         """True once something staged needs a sync before it may be promised."""
 
-    def write(self, peers: Iterable[Peer]) -> None:
-        """Write the batch: what ``peers``, those handled, have staged. Errors: EngineFailed."""
+    def write(self) -> None:
+        """Write the batch. Errors: EngineFailed."""
         if len(self._batch):
             self._engine.write(self._batch)
-            for peer in peers:
-                peer.storage.written()
+            for storage in self._appended:
+                storage.written()
 
     def handle(self, peer: Peer) -> bool:
         """Handle what the peer's node has ready. True if more is waiting for the next step."""
         if peer.held_to and peer.fill is None:
             self._apply_held(peer)
-        for _ in range(READYS_PER_STEP_MAX):
             if peer.is_destroyed:
                 return False
-            if not peer.node.has_ready():
+        node = peer.node
+        for _ in range(READYS_PER_STEP_MAX):
+            if not node.has_ready():
                 return peer.held_to > 0 and peer.fill is None
-            self._handle_one(peer, peer.node.ready())
-        return not peer.is_destroyed and (peer.node.has_ready() or (peer.held_to > 0 and peer.fill is None))
+            self._handle_one(peer, node.ready())
+            if peer.is_destroyed:
+                return False
+        return node.has_ready() or (peer.held_to > 0 and peer.fill is None)
 
     def _apply_held(self, peer: Peer) -> None:
         """Apply, a slice per step, what was committed while the replica was being filled."""
@@ -104,6 +111,7 @@ class ReadyStep:
             self.applier.outcomes.append(begin_install(peer, ready.snapshot, self._batch))
         if ready.entries:
             peer.storage.append(ready.entries, self._batch)
+            self._appended.append(peer.storage)
         if ready.hs is not None:
             peer.storage.set_hard_state(ready.hs, self._batch)
         if ready.messages:
@@ -120,12 +128,12 @@ class ReadyStep:
     def _await_sync(self, peer: Peer, ready: Ready) -> None:
         if ready.must_sync:
             self.must_sync = True
-        elif not peer.unsynced:
-            peer.node.on_persist_ready(ready.number)
-            self._outbox.add(peer, ready.persisted_messages)
-            return
-        if ready.must_sync:
             peer.unsynced.append(Unsynced(self.sequence, ready.number, peer.applied_index, ready.persisted_messages))
+            return
+        if not peer.unsynced:
+            peer.node.on_persist_ready(ready.number)
+            if ready.persisted_messages:
+                self._outbox.add(peer, ready.persisted_messages)
             return
         # It leaves with the last that waits; while a sync takes for ever, heartbeats make no further ones.
         last = peer.unsynced[-1]
@@ -135,10 +143,12 @@ class ReadyStep:
     def on_synced(self, peer: Peer, sequence: int) -> None:
         """Everything up to ``sequence`` is durable: the promises of those Readys may leave."""
         last = 0
-        while peer.unsynced and peer.unsynced[0].sequence <= sequence:
-            done = peer.unsynced.popleft()
+        unsynced = peer.unsynced
+        while unsynced and unsynced[0].sequence <= sequence:
+            done = unsynced.popleft()
             last = done.ready_number
-            peer.synced_applied_index = max(peer.synced_applied_index, done.applied_index)
+            if done.applied_index > peer.synced_applied_index:
+                peer.synced_applied_index = done.applied_index
             if done.messages:
                 self._outbox.add(peer, done.messages)
         if last:

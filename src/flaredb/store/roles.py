@@ -5,9 +5,13 @@ from __future__ import annotations
 from flaredb.model.region import PeerRole, Region
 from flaredb.raft import ConfState
 
+_VOTER = PeerRole.VOTER
+
 
 def conf_state_of(region: Region) -> ConfState:
     """The Raft configuration that a region's peers and roles stand for."""
+    if all(peer.role is _VOTER for peer in region.peers):
+        return ConfState([peer.id for peer in region.peers])
     state = ConfState()
     for peer in region.peers:
         if peer.role in (PeerRole.VOTER, PeerRole.INCOMING_VOTER):

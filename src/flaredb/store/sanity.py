@@ -7,8 +7,6 @@ out of the blue), and what contradicts what is durable here, is dropped and coun
 
 from __future__ import annotations
 
-from itertools import count
-
 from flaredb.model.region import Region
 from flaredb.raft import (
     CodecError,
@@ -29,6 +27,9 @@ TERM_JUMP_MAX = 1 << 40
 _APPEND = MessageType.MsgAppend
 _HEARTBEAT = MessageType.MsgHeartbeat
 _APPEND_RESPONSE = MessageType.MsgAppendResponse
+_READ_INDEX = MessageType.MsgReadIndex
+_LEADER = StateRole.Leader
+_NORMAL = EntryType.EntryNormal
 _NEVER_SENT = frozenset({MessageType.MsgPropose, MessageType.MsgSnapshot})
 """Proposals are not forwarded, and a snapshot comes on a connection of its own, with its rows."""
 
@@ -39,11 +40,12 @@ _FORWARDED = frozenset({MessageType.MsgReadIndex, MessageType.MsgTransferLeader}
 def malformed(envelope: RaftEnvelope) -> str | None:
     """Why no replica of this version sends such a message, whatever its state; None if one may."""
     message = envelope.message
+    kind = message.msg_type
     if envelope.region_id < 1 or envelope.from_peer < 1 or envelope.to_peer < 1:
         return "an id is 0"
-    if message.msg_type in _NEVER_SENT:
-        return f"{message.msg_type.name} is not sent like this"
-    return _malformed_head(envelope, message) or (_malformed_append(message) if message.msg_type is _APPEND else None)
+    if kind in _NEVER_SENT:
+        return f"{kind.name} is not sent like this"
+    return _malformed_head(envelope, message) or (_malformed_append(message) if kind is _APPEND else None)
 
 
 def malformed_snapshot(envelope: RaftEnvelope, region: Region) -> str | None:
@@ -72,7 +74,7 @@ def contradiction(raft: Raft, message: Message) -> str | None:
     if kind is _HEARTBEAT:
         if message.commit > tail_index and message.term >= raft.term:
             return f"the leader takes entry {message.commit} for stored here, the log ends at {tail_index}"
-    elif kind is _APPEND_RESPONSE and message.term == raft.term and raft.state is StateRole.Leader:
+    elif kind is _APPEND_RESPONSE and message.term == raft.term and raft.state is _LEADER:
         # Only a leader: one that crashed may have lost entries of its term that others have, and hear of them late.
         if message.request_snapshot > tail_index or (not message.reject and message.index > tail_index):
             return f"a replica acknowledges what does not exist, the log ends at {tail_index}"
@@ -81,11 +83,11 @@ def contradiction(raft: Raft, message: Message) -> str | None:
 
 def _malformed_head(envelope: RaftEnvelope, message: Message) -> str | None:
     kind = message.msg_type
-    if kind not in _FORWARDED and message.from_ != envelope.from_peer:
+    if message.from_ != envelope.from_peer and kind not in _FORWARDED:
         return f"peer {envelope.from_peer} speaks for peer {message.from_}"
     if message.to != envelope.to_peer:
         return f"a message to peer {message.to} is addressed to peer {envelope.to_peer}"
-    if not message.term and kind is not MessageType.MsgReadIndex:
+    if not message.term and kind is not _READ_INDEX:
         return f"{kind.name} without a term"
     return None
 
@@ -94,12 +96,12 @@ def _malformed_append(message: Message) -> str | None:
     term = message.log_term
     if message.index < 1 or not 1 <= term <= message.term:
         return f"entries after index {message.index}, term {term}, at term {message.term}"
-    for entry, index in zip(message.entries, count(message.index + 1), strict=False):
+    for index, entry in enumerate(message.entries, message.index + 1):
         if entry.index != index or not term <= entry.term <= message.term or entry.context:
             return f"entry {entry.index} of term {entry.term} where entry {index} of term {term} or later must stand"
         term = entry.term
         try:
-            if entry.entry_type is EntryType.EntryNormal:
+            if entry.entry_type is _NORMAL:
                 if entry.data:
                     check_payload(entry.data)
             else:

@@ -25,7 +25,7 @@ from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.raft import StateRole
 from flaredb.store import bootstrap, orders, reads
-from flaredb.store.admission import admit, admit_held, expire, hold, refuse_late, take_request
+from flaredb.store.admission import admit, admit_held, expire, hold, may_expire, refuse_late, take_request
 from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
 from flaredb.store.commands.write import propose_writes
@@ -79,6 +79,7 @@ from flaredb.store.state import LEAVING_PRIORITY, StoreState
 from flaredb.wire.entries import EntryCorrupted
 from flaredb.wire.records import StateCorrupted
 
+_LEADER = StateRole.Leader
 EXPIRY_INTERVAL_MS = 50
 EXIT_ENGINE_FAILED = 74
 EXIT_STATE_CORRUPT = 65
@@ -147,8 +148,10 @@ class Store(StoreState):
         try:
             for item in inputs:
                 self._take(item)
-                self._deliver_early()
-            hear_news(self)
+                if self.arrived_early:
+                    self._deliver_early()
+            if self.to_wake or self.contacts.has_news:
+                hear_news(self)
             self._tick_if_due()
             self._expire_if_due()
             self._propose()
@@ -172,12 +175,11 @@ class Store(StoreState):
     def has_work(self) -> bool:
         """True if step should be called again at once."""
         return (
-            bool(self.touched)
+            bool(self.touched or self.to_wake)
+            or self.must_sync
             or self._executor.has_work()
             or self.split_checks.has_work()
             or len(self.fills) > 0
-            or bool(self.to_wake)
-            or self.must_sync
         )
 
     @property
@@ -392,7 +394,7 @@ class Store(StoreState):
         raft = peer.node.raft
         if peer.fill is None and raft.tick():
             collect(self, peer)
-        if raft.state is StateRole.Leader:
+        if raft.state is _LEADER:
             self._tick_leader(peer)
         elif raft.ticks_since_leader >= self._leader_missing_ticks:
             self._miss_leader(peer)
@@ -424,6 +426,8 @@ class Store(StoreState):
             return
         self._next_expiry_ms = self.now_ms + EXPIRY_INTERVAL_MS
         for peer in self.awake.values():
+            if not may_expire(peer):
+                continue
             expire(self, peer)
             if reads.repeat_lost_round(peer, self.now_ms, self._round_patience_ms):
                 self.touched.add(peer.region.id)
@@ -439,8 +443,9 @@ class Store(StoreState):
             if peer.writes:
                 for request in propose_writes(self.config, peer, self.now_ms):
                     hold(self, peer.parked, request, StaleCommand())
-            reads.confirm_by_lease(peer)
-            reads.start_round(peer, self.now_ms)
+            if peer.reads.waiting:
+                reads.confirm_by_lease(peer)
+                reads.start_round(peer, self.now_ms)
 
     def _run_fills(self) -> None:
         peer = self.fills.run_slice()
@@ -468,18 +473,20 @@ class Store(StoreState):
             self._on_soft_state,
             lambda region_id: may_be_born_by_split(self, region_id),
         )
-        self._take_synced(step, touched)
+        if self._synced is not None:
+            self._take_synced(step, touched, self._synced)
+            self._synced = None
         self._handled = sorted(touched & self.peers.keys())
-        for region_id in self._handled:
-            peer = self.peers[region_id]
+        handled = [self.peers[region_id] for region_id in self._handled]
+        for peer in handled:
             if peer.idle_ticks:
                 peer.stir()
             if step.handle(peer):
-                self.touched.add(region_id)
+                self.touched.add(peer.region.id)
             if peer.unsynced:
-                self.awaiting_sync.add(region_id)
+                self.awaiting_sync.add(peer.region.id)
         size_bytes = batch.size_bytes
-        step.write(self.peers[region_id] for region_id in self._handled)
+        step.write()
         self.reserved.clear()
         for outcome in step.applier.outcomes:
             finish(self, outcome)
@@ -496,26 +503,26 @@ class Store(StoreState):
             self.fills.finished.clear()
             self.emit(Sync(step.sequence))
 
-    def _take_synced(self, step: ReadyStep, touched: set[RegionId]) -> None:
-        if self._synced is None:
-            return
+    def _take_synced(self, step: ReadyStep, touched: set[RegionId], synced: int) -> None:
         for region_id in sorted(self.awaiting_sync):
-            step.on_synced(self.peers[region_id], self._synced)
-            touched.add(region_id)
+            step.on_synced(self.peers[region_id], synced)
+        touched |= self.awaiting_sync
         self.awaiting_sync.clear()
-        while self._unsynced and self._unsynced[0][0] <= self._synced:
+        while self._unsynced and self._unsynced[0][0] <= synced:
             self.unsynced_bytes -= self._unsynced.popleft()[1]
-        while self._discards and self._discards[0][0] <= self._synced:
+        while self._discards and self._discards[0][0] <= synced:
             self.files.discard(self._discards.pop(0)[1])
-        self._synced = None
 
     def _send(self) -> None:
-        by_store, self.outbox.by_store = self.outbox.by_store, {}
-        for store_id, envelopes in by_store.items():
-            self.emit(SendRaft(store_id, envelopes))
-        snapshots, self.outbox.snapshots = self.outbox.snapshots, []
-        for snapshot in snapshots:
-            self.emit(snapshot)
+        outbox = self.outbox
+        if outbox.by_store:
+            by_store, outbox.by_store = outbox.by_store, {}
+            for store_id, envelopes in by_store.items():
+                self.emit(SendRaft(store_id, envelopes))
+        if outbox.snapshots:
+            snapshots, outbox.snapshots = outbox.snapshots, []
+            for snapshot in snapshots:
+                self.emit(snapshot)
 
     def _on_soft_state(self, peer: Peer) -> None:
         """Leader or role changed: what waited for a leader goes through the gate again, and PD hears of a new one."""
@@ -543,13 +550,16 @@ class Store(StoreState):
         """Run what became consistent in this step. The batch is written: reads see what was applied."""
         for region_id in self._handled:
             peer = self.peers.get(region_id)
-            if peer is None or peer.fill is not None or peer.reads.is_idle():
+            if peer is None or peer.fill is not None:
+                continue
+            if not peer.reads.confirmed and not peer.reads.waiting:
                 continue
             for request in reads.take_runnable(peer):
                 self._run_read(peer, request)
             if reads.start_round(peer, self.now_ms):
                 self.touched.add(region_id)
-        self._executor.run_slices()
+        if self._executor.has_work():
+            self._executor.run_slices()
 
     def _run_read(self, peer: Peer, request: Request) -> None:
         """The region may have been split since the read was admitted: rows of a smaller region are no answer."""

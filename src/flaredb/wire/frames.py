@@ -24,19 +24,23 @@ ENVELOPES_VERSION = 3
 
 _VERSION_BYTE = bytes([ENVELOPES_VERSION])
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+_COUNT = msgspec.Meta(ge=0, le=NUMBER_MAX)
+_Count = Annotated[int, _COUNT]
 _Ids = list[_Count]
 _EntryTuple = tuple[EntryType, _Count, _Count, bytes, bytes]
 _ConfStateTuple = tuple[_Ids, _Ids, _Ids, _Ids, bool]
 _SnapshotTuple = tuple[bytes, _ConfStateTuple, _Count, _Count]
 _TailTuple = tuple[_SnapshotTuple | None, bool, _Count, bytes, _Count, int]
 _LifeTuple = tuple[tuple[bytes, bytes] | None, bool]
+_RegionId = Annotated[RegionId, _COUNT]
+_PeerId = Annotated[PeerId, _COUNT]
+_StoreId = Annotated[StoreId, _COUNT]
 _EnvelopeTuple = tuple[
-    _Count,  # region_id
-    _Count,  # from_peer
-    _Count,  # from_store
-    _Count,  # to_peer
-    _Count,  # to_store
+    _RegionId,  # region_id
+    _PeerId,  # from_peer
+    _StoreId,  # from_store
+    _PeerId,  # to_peer
+    _StoreId,  # to_store
     _Count,  # conf_ver
     _Count,  # version
     MessageType,
@@ -99,6 +103,7 @@ def _unknown_version_text(data: bytes | bytearray | memoryview) -> str:
 
 def _envelope_tuple(envelope: RaftEnvelope) -> tuple[Any, ...]:
     message = envelope.message
+    entries = [(entry.entry_type, entry.term, entry.index, entry.data, entry.context) for entry in message.entries]
     return (
         envelope.region_id,
         envelope.from_peer,
@@ -113,7 +118,7 @@ def _envelope_tuple(envelope: RaftEnvelope) -> tuple[Any, ...]:
         message.term,
         message.log_term,
         message.index,
-        [(entry.entry_type, entry.term, entry.index, entry.data, entry.context) for entry in message.entries],
+        entries,
         message.commit,
         _tail_tuple(message),
         _life_tuple(envelope),
@@ -156,36 +161,21 @@ def _snapshot_tuple(snapshot: Snapshot) -> tuple[Any, ...]:
 
 def _envelope(fields: _EnvelopeTuple) -> RaftEnvelope:
     region_id, from_peer, from_store, to_peer, to_store, conf_ver, version = fields[:7]
-    life = fields[-1] or (None, False)
-    return RaftEnvelope(
-        RegionId(region_id),
-        PeerId(from_peer),
-        StoreId(from_store),
-        PeerId(to_peer),
-        StoreId(to_store),
-        conf_ver,
-        version,
-        _message(*fields[7:-1]),
-        *life,
-    )
+    kind, to, from_, term, log_term, index, entry_tuples, commit, tail, life = fields[7:]
+    entries = [Entry(*entry) for entry in entry_tuples] if entry_tuples else []
+    message = Message(kind, to, from_, term, log_term, index, entries, commit)
+    if tail is not None:
+        _add_tail(message, tail)
+    envelope = RaftEnvelope(region_id, from_peer, from_store, to_peer, to_store, conf_ver, version, message)
+    if life is not None:
+        envelope.sender_range, envelope.is_tombstone = life
+    return envelope
 
 
-def _message(
-    msg_type: MessageType,
-    to: int,
-    from_: int,
-    term: int,
-    log_term: int,
-    index: int,
-    entry_tuples: list[_EntryTuple],
-    commit: int,
-    tail: _TailTuple | None,
-) -> Message:
-    entries = [Entry(*fields) for fields in entry_tuples]
-    if tail is None:
-        return Message(msg_type, to, from_, term, log_term, index, entries, commit)
-    snapshot = None if tail[0] is None else _snapshot(tail[0])
-    return Message(msg_type, to, from_, term, log_term, index, entries, commit, snapshot, *tail[1:])
+def _add_tail(message: Message, tail: _TailTuple) -> None:
+    snapshot, message.reject, message.reject_hint, message.context, message.request_snapshot, message.priority = tail
+    if snapshot is not None:
+        message.snapshot = _snapshot(snapshot)
 
 
 def _snapshot(fields: _SnapshotTuple) -> Snapshot:

@@ -57,12 +57,13 @@ def propose_writes(config: StoreConfig, peer: Peer, now_ms: int) -> list[Request
     size_bytes = 0
     for at, request in enumerate(requests):
         assert isinstance(request.command, Write)
-        if batch and size_bytes + entry_size_bytes(request.command) > config.batch_entry_size_bytes:
+        more_bytes = entry_size_bytes(request.command)
+        if batch and size_bytes + more_bytes > config.batch_entry_size_bytes:
             if not _propose(peer, batch, size_bytes, now_ms):
                 return batch + requests[at:]
             batch, size_bytes = [], 0
         batch.append(request)
-        size_bytes += entry_size_bytes(request.command)
+        size_bytes += more_bytes
     if batch and not _propose(peer, batch, size_bytes, now_ms):
         return batch
     return []
