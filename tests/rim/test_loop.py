@@ -107,6 +107,9 @@ class FakeRim:
     def note(self, note: Note) -> None:
         self.left.append(("note", note.event))
 
+    def answers_given(self) -> None:
+        self.left.append(("answers", None))
+
     def fatal(self, reason: str, exit_status: int) -> None:
         self.left.append(("fatal", (reason, exit_status)))
 
@@ -250,6 +253,18 @@ async def test_answers_of_a_step_are_delivered_and_each_sink_flushed_once(rig: R
     rig.loop.submit(RequestsReceived([]))
     await turn()
     assert seen == [("frame", 1, b"x"), ("call", 9, None), ("frame", 2, b"y"), ("frame", "flush"), ("call", "flush")]
+    assert rig.rim.left == [("answers", None)]
+
+
+async def test_answers_leave_before_the_next_round_of_the_event_loop(rig: Rig) -> None:
+    """A round reads sockets first, and the answer of a put alone would wait for them."""
+    order: list[str] = []
+    rig.store.answer = lambda inputs: [Reply([((FakeSink("call", []), 1), b"x")])]
+    rig.rim.answers_given = lambda: order.append("answers")  # type: ignore[method-assign]
+    rig.loop.submit(RequestsReceived([]))
+    asyncio.get_running_loop().call_soon(order.append, "round")
+    await turn()
+    assert order == ["answers", "round"]
 
 
 async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:

@@ -61,6 +61,10 @@ class Rim(Protocol):
     def refresh_routes(self) -> None: ...
     def note(self, note: Note) -> None: ...
 
+    def answers_given(self) -> None:
+        """The sinks have all answers of a step: what they made of them can leave."""
+        ...
+
     def fatal(self, reason: str, exit_status: int) -> None:
         """Stop the process. Nothing may leave it any more."""
         ...
@@ -194,6 +198,7 @@ class StoreLoop:
             self._rim.send_raft(effect.to_store, effect.envelopes)
         elif isinstance(effect, Reply):
             _deliver(effect.answers)
+            self._rim.answers_given()
         elif isinstance(effect, Sync):
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
         elif isinstance(effect, ReportRegion):
