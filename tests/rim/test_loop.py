@@ -69,12 +69,19 @@ class FakeSyncer:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, Callable[[int], None], Callable[[Exception], None]]] = []
+        self.were_alone: list[bool] = []
+        self.is_inline = False
         self.error: Exception | None = None
 
-    def sync(self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
+    def sync(
+        self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None], is_alone: bool
+    ) -> None:
         self.asked.append((sequence, done, failed))
+        self.were_alone.append(is_alone)
         if self.error is not None:
             failed(self.error)
+        elif self.is_inline:
+            done(sequence)
 
 
 class FakeRim:
@@ -300,6 +307,60 @@ async def test_sync_that_is_done_is_told_to_the_next_step(rig: Rig) -> None:
     done(sequence)
     await turn()
     assert rig.store.inputs == [reached(1), SyncDone(4)]
+
+
+def sync_once(inputs: list[Input]) -> list[Effect]:
+    """A store that asks for a sync, and is content once it is done."""
+    return [] if any(isinstance(item, SyncDone) for item in inputs) else [Sync(4)]
+
+
+ALONE = [
+    ("one input, and nobody waits", 1, 0, True),
+    ("one input that somebody waits for", 1, 1, True),
+    ("one input, and others wait", 1, 2, False),
+    ("two inputs", 2, 0, False),
+]
+
+
+@pytest.mark.parametrize(("sentence", "inputs", "waiting", "is_alone"), ALONE, ids=[row[0] for row in ALONE])
+async def test_sync_is_told_whether_anything_else_waits(
+    rig: Rig, sentence: str, inputs: int, waiting: int, is_alone: bool
+) -> None:
+    rig.store.answer = sync_once
+    rig.store.waiting_requests = waiting
+    for number in range(inputs):
+        rig.loop.submit(reached(number))
+    await turn()
+    assert rig.syncer.were_alone == [is_alone]
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 7])
+async def test_news_of_a_sync_in_line_needs_no_further_round_if_only_others_wait_for_it(rig: Rig, waiting: int) -> None:
+    """Where a request waits, other stores' acknowledgements are read first, and share the step."""
+    order: list[str] = []
+
+    def note(inputs: list[Input]) -> list[Effect]:
+        order.extend(type(item).__name__ for item in inputs)
+        return sync_once(inputs)
+
+    rig.store.answer = note
+    rig.syncer.is_inline = True
+    rig.store.waiting_requests = waiting
+    rig.loop.submit(reached(1))
+    asyncio.get_running_loop().call_soon(order.append, "round")
+    await turn()
+    assert order == (["StoreReached", "round", "SyncDone"] if waiting else ["StoreReached", "SyncDone", "round"])
+    assert rig.store.inputs == [reached(1), SyncDone(4)]
+    assert len(rig.store.steps) == 2
+
+
+async def test_sync_that_fails_in_line_is_followed_by_no_step(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [Sync(1)]
+    rig.syncer.error = OSError("input/output error")
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.syncer.were_alone == [True]
+    assert len(rig.store.steps) == 1
 
 
 async def test_every_step_is_measured(rig: Rig) -> None:

@@ -105,6 +105,9 @@ class StoreLoop:
         self._keeps_pace = keeps_pace
         self._is_started = False
         self._is_scheduled = False
+        self._is_alone = False
+        """A step is under way, and there is nothing else to do: it may as well wait for the disk."""
+        self._is_synced_already = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         """When the timer ends; never after ``_deadline_ms``."""
@@ -147,6 +150,15 @@ class StoreLoop:
         if self._is_stopped:
             return
         self._is_scheduled = False
+        self._is_alone = len(self._inbox) <= 1 and self.store.waiting_requests <= 1
+        self._step()
+        if self._is_synced_already and not self._is_stopped:
+            self._step()
+        self._is_alone = False
+        self._plan_next()
+
+    def _step(self) -> None:
+        self._is_synced_already = False
         self._pace.on_step(self._loop.time(), self.store.waiting_requests)
         inputs = self._inbox[: self._inputs_per_step]
         del self._inbox[: self._inputs_per_step]
@@ -163,7 +175,6 @@ class StoreLoop:
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
             raise
         self._steps.observe(time.perf_counter() - started)
-        self._plan_next()
 
     def _plan_next(self) -> None:
         if self._is_stopped or self._is_scheduled:
@@ -200,7 +211,7 @@ class StoreLoop:
             _deliver(effect.answers)
             self._rim.answers_given()
         elif isinstance(effect, Sync):
-            self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
+            self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed, self._is_alone)
         elif isinstance(effect, ReportRegion):
             self._rim.report_region(effect.heartbeat)
         elif isinstance(effect, SendSnapshot):
@@ -221,7 +232,12 @@ class StoreLoop:
             self._rim.fatal(effect.reason, effect.exit_status)
 
     def _on_synced(self, sequence: int) -> None:
-        self.submit(SyncDone(sequence))
+        if self._is_alone and not self.store.waiting_requests:
+            # Only others wait for this. Where a request waits here, what other stores answer is read first.
+            self._is_synced_already = True
+            self._inbox.append(SyncDone(sequence))
+        else:
+            self.submit(SyncDone(sequence))
 
     def _on_sync_failed(self, error: Exception) -> None:
         """Never retried: what the disk holds is unknown now (docs/adr, engine errors)."""
