@@ -14,7 +14,7 @@ from flaredb.model.commands import Get, Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
-from flaredb.server.loop import EXIT_INVARIANT_BROKEN, StoreLoop
+from flaredb.server.loop import EXIT_INVARIANT_BROKEN, LATE_NEWS_SECONDS, StoreLoop
 from flaredb.store.messages import (
     CheckRegion,
     Effect,
@@ -46,12 +46,17 @@ class FakeStore:
         self.answer: Callable[[list[Input]], list[Effect]] = lambda inputs: []
         self.waiting_requests = 0
         self.works_left = 0
+        self.promises: list[Effect] = []
         self.deadline_ms = 10**9
 
     def step(self, now_ms: int, inputs: list[Input]) -> list[Effect]:
         self.steps.append((now_ms, list(inputs)))
         self.works_left = max(self.works_left - 1, 0)
         return self.answer(list(inputs))
+
+    def take_promises(self, sequence: int) -> list[Effect]:
+        promises, self.promises = self.promises, []
+        return promises
 
     def has_work(self) -> bool:
         return self.works_left > 0
@@ -334,24 +339,72 @@ async def test_sync_is_told_whether_anything_else_waits(
     assert rig.syncer.were_alone == [is_alone]
 
 
-@pytest.mark.parametrize("waiting", [0, 1, 7])
-async def test_news_of_a_sync_in_line_needs_no_further_round_if_only_others_wait_for_it(rig: Rig, waiting: int) -> None:
-    """Where a request waits, other stores' acknowledgements are read first, and share the step."""
-    order: list[str] = []
-
-    def note(inputs: list[Input]) -> list[Effect]:
-        order.extend(type(item).__name__ for item in inputs)
-        return sync_once(inputs)
-
-    rig.store.answer = note
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_promises_leave_right_after_a_sync_that_nothing_else_waits_for(rig: Rig, is_alone: bool) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
     rig.syncer.is_inline = True
-    rig.store.waiting_requests = waiting
+    rig.store.waiting_requests = 0 if is_alone else 7
     rig.loop.submit(reached(1))
-    asyncio.get_running_loop().call_soon(order.append, "round")
+    await turn(1)
+    assert rig.rim.left == ([("send", 3)] if is_alone else [])
+    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+    assert rig.rim.left == ([("send", 3)] if is_alone else []), "in a step the store itself sends them"
+
+
+async def test_news_of_a_sync_shares_the_next_step_once_its_promises_have_left(rig: Rig) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
     await turn()
-    assert order == (["StoreReached", "round", "SyncDone"] if waiting else ["StoreReached", "SyncDone", "round"])
-    assert rig.store.inputs == [reached(1), SyncDone(4)]
-    assert len(rig.store.steps) == 2
+    assert [inputs for _, inputs in rig.store.steps] == [[reached(1)]]
+    rig.loop.submit(reached(2))
+    await turn()
+    assert [inputs for _, inputs in rig.store.steps] == [[reached(1)], [SyncDone(4), reached(2)]]
+
+
+LATE = [
+    ("others waited for it, and nobody here does", True, 0, False),
+    ("a request here waits", True, 1, True),
+    ("it is this store's own entry", False, 0, True),
+]
+
+
+@pytest.mark.parametrize(("sentence", "has_promises", "waiting", "is_soon"), LATE, ids=[row[0] for row in LATE])
+async def test_news_of_a_sync_is_late_only_where_nobody_waits_for_it(
+    rig: Rig, sentence: str, has_promises: bool, waiting: int, is_soon: bool
+) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])] if has_promises else []
+    rig.store.waiting_requests = waiting
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
+    await turn()
+    assert len(rig.store.steps) == (2 if is_soon else 1)
+    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+
+
+async def test_late_news_is_dropped_by_a_stop(rig: Rig) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
+    await turn()
+    rig.loop.stop()
+    woken = asyncio.Event()
+    asyncio.get_running_loop().call_later(2 * LATE_NEWS_SECONDS, woken.set)
+    await woken.wait()
+    assert len(rig.store.steps) == 1
+
+
+async def test_no_promise_leaves_after_a_sync_that_failed_in_line(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [Sync(1)]
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.error = OSError("input/output error")
+    rig.loop.submit(reached(1))
+    await turn()
+    assert [kind for kind, _ in rig.rim.left] == ["fatal"]
 
 
 async def test_sync_that_fails_in_line_is_followed_by_no_step(rig: Rig) -> None:

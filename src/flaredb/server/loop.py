@@ -37,6 +37,8 @@ from flaredb.store.messages import (
 from flaredb.store.store import Store
 
 EXIT_INVARIANT_BROKEN = 70
+LATE_NEWS_SECONDS = 0.01
+"""So long the news of a sync waits for a step to share, where nobody waits for it any more."""
 
 
 class Sink(Protocol):
@@ -107,7 +109,9 @@ class StoreLoop:
         self._is_scheduled = False
         self._is_alone = False
         """A step is under way, and there is nothing else to do: it may as well wait for the disk."""
-        self._is_synced_already = False
+        self._late_news: list[Input] = []
+        """For the next step, whenever that is, or for one of its own when the timer ends."""
+        self._late_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         """When the timer ends; never after ``_deadline_ms``."""
@@ -133,8 +137,10 @@ class StoreLoop:
         """No further step, and no further effect of this one. Syncs under way finish; their news is dropped."""
         self._is_stopped = True
         self._inbox.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._late_news.clear()
+        for timer in (self._timer, self._late_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _schedule(self) -> None:
         if self._is_stopped or not self._is_started:
@@ -151,17 +157,11 @@ class StoreLoop:
             return
         self._is_scheduled = False
         self._is_alone = len(self._inbox) <= 1 and self.store.waiting_requests <= 1
-        self._step()
-        if self._is_synced_already and not self._is_stopped:
-            self._step()
-        self._is_alone = False
-        self._plan_next()
-
-    def _step(self) -> None:
-        self._is_synced_already = False
         self._pace.on_step(self._loop.time(), self.store.waiting_requests)
         inputs = self._inbox[: self._inputs_per_step]
         del self._inbox[: self._inputs_per_step]
+        if self._late_news:
+            inputs, self._late_news = self._late_news + inputs, []
         started = time.perf_counter()
         try:
             # The clock is read after the inputs were taken: a read by lease is as of that time.
@@ -174,7 +174,9 @@ class StoreLoop:
             self.stop()
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
             raise
+        self._is_alone = False
         self._steps.observe(time.perf_counter() - started)
+        self._plan_next()
 
     def _plan_next(self) -> None:
         if self._is_stopped or self._is_scheduled:
@@ -232,12 +234,21 @@ class StoreLoop:
             self._rim.fatal(effect.reason, effect.exit_status)
 
     def _on_synced(self, sequence: int) -> None:
-        if self._is_alone and not self.store.waiting_requests:
-            # Only others wait for this. Where a request waits here, what other stores answer is read first.
-            self._is_synced_already = True
-            self._inbox.append(SyncDone(sequence))
-        else:
+        promises = self.store.take_promises(sequence) if self._is_alone else []
+        for effect in promises:
+            self._perform(effect)
+        if not promises or self.store.waiting_requests:
             self.submit(SyncDone(sequence))
+            return
+        # Others waited for it, and need wait no longer: the rest is bookkeeping, which costs a step of its own.
+        self._late_news.append(SyncDone(sequence))
+        if self._late_timer is None:
+            self._late_timer = self._loop.call_later(LATE_NEWS_SECONDS, self._on_late_news)
+
+    def _on_late_news(self) -> None:
+        self._late_timer = None
+        if self._late_news and not self._is_scheduled:
+            self._schedule()
 
     def _on_sync_failed(self, error: Exception) -> None:
         """Never retried: what the disk holds is unknown now (docs/adr, engine errors)."""
