@@ -84,7 +84,7 @@ class FlareCluster:
         """``config``: tables of every store's file. ``source``: where another version of the package is; None: this."""
         self._source = source
         directory.mkdir(parents=True, exist_ok=True)
-        self._processes = Processes(directory)
+        self._processes = Processes(directory, forks=False)
         plan = private_plan(STORES, keys_split_evenly(keys, regions), PortPicker())
         self.local = LocalCluster(directory, plan, self._processes, config)
         self.pd_address = plan.pd_address

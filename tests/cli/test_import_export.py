@@ -239,6 +239,7 @@ def test_ctrl_c_tells_how_far_an_import_came(rig: Rig, tmp_path: Path, monkeypat
     async def interrupted(self: AsyncMemoryClient, pairs: dict[bytes, bytes], **options: Any) -> None:
         if b"k01000" in pairs:
             os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()  # the signal may be a moment on its way
         await put_many(self, pairs, **options)
 
     monkeypatch.setattr(AsyncMemoryClient, "put_many", interrupted)

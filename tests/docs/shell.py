@@ -59,7 +59,7 @@ class Shell:
                     return int(status), printed
         except Empty:
             pass
-        raise AssertionError(f"no end of {command!r} within {WAIT_S} s; so far: {printed}")
+        raise AssertionError(f"{command!r} did not come back within {WAIT_S} s; so far: {printed}")
 
     def start(self, command: str, last: str) -> list[str]:
         """Start a command that goes on serving; its lines up to the one that is like ``last``."""
@@ -77,7 +77,7 @@ class Shell:
                 if re.sub(r"[\d.,]+", "0", line) == wanted:
                     break
         except Empty:
-            raise AssertionError(f"no line like {last!r} within {WAIT_S} s; so far: {printed}") from None
+            raise AssertionError(f"no line like {last!r} (end or {WAIT_S} s); so far: {printed}") from None
         if ready.exists():
             self._learn(ready)
         return printed
@@ -121,7 +121,7 @@ class _Terminal:
             start_new_session=True,
         )
         os.close(slave)
-        self._lines: Queue[str] = Queue()
+        self._lines: Queue[str | None] = Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -132,10 +132,11 @@ class _Terminal:
         self.process.stdin.flush()
 
     def lines(self, deadline_s: float) -> Iterator[str]:
-        """Lines as they come. Errors: Empty after the deadline."""
+        """Lines as they come. Errors: Empty after the deadline, or when no more can come."""
         end_s = time.monotonic() + deadline_s
-        while True:
-            yield self._lines.get(timeout=max(end_s - time.monotonic(), 0.01))
+        while (line := self._lines.get(timeout=max(end_s - time.monotonic(), 0.01))) is not None:
+            yield line
+        raise Empty
 
     def end(self, first: signal.Signals, first_s: float) -> None:
         """End the process and all that it started: politely, and after a while for good."""
@@ -166,3 +167,4 @@ class _Terminal:
                 *lines, unfinished = (unfinished + read).split(b"\n")
                 for line in lines:
                     self._lines.put(_ESCAPE.sub("", line.decode(errors="replace")).rstrip("\r").rpartition("\r")[2])
+        self._lines.put(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,21 +31,11 @@ def test_every_block_is_of_a_kind_that_is_run(document: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("document", _with("console"), ids=lambda path: path.name)
 def test_consoles(document: Path, tmp_path: Path) -> None:
-    """A second try is allowed: once in ten runs of cli.md a command did not come back, and why is not known yet."""
-    try:
-        _play(document, tmp_path / "first")
-    except AssertionError as error:
-        sys.stderr.write(f"first try: {error}\n")
-        _play(document, tmp_path / "second")
-
-
-def _play(document: Path, directory: Path) -> None:
-    directory.mkdir()
-    shell = Shell(directory)
+    shell = Shell(tmp_path)
     try:
         for block in blocks_of(document):
             if block.kind == "toml":
-                (directory / "flaredb.toml").write_text(block.text, encoding="utf-8")
+                (tmp_path / "flaredb.toml").write_text(block.text, encoding="utf-8")
             elif block.kind == "console" and not block.how.startswith(SHOWN_BY):
                 _run(shell, block)
     finally:

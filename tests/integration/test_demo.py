@@ -6,17 +6,23 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import flaredb.cli.demo as demo_module
+from flaredb.cli.cluster_plan import private_plan
+from flaredb.cli.demo import DemoOptions
 from flaredb.cli.official_client import connected
-from flaredb.cli.ports import PortPicker
+from flaredb.cli.ports import HOST, PortPicker
 from flaredb.cli.probe import Probe
+from flaredb.cli.processes import Processes
 from flaredb.cli.waiting import wait_until
 
 pytestmark = pytest.mark.process
@@ -111,6 +117,26 @@ def test_killed_demo_takes_its_processes_along(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert wait_until(lambda: not any(is_alive(pid) for pid in pids_of(facts)), 15)
+
+
+def test_a_port_taken_after_it_was_looked_at_makes_the_demo_try_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server((HOST, 0)) as quicker:
+        taken = quicker.getsockname()[1]
+        first = private_plan(2, (), PortPicker())
+        plans = [replace(first, stores=(first.stores[0], replace(first.stores[1], peer=taken)))]
+        look = demo_module._plan
+        monkeypatch.setattr(demo_module, "_plan", lambda *given: plans.pop() if plans else look(*given))
+        with Processes(tmp_path) as processes:
+            cluster, regions = demo_module._started(DemoOptions(), tmp_path, processes, {})
+            with connected(cluster.plan.pd_address) as client:
+                client.put(b"a", b"1")
+                assert client.get(b"a") == b"1"
+    assert (regions, len(cluster.stores)) == (1, 2)
+    assert cluster.plan.pd_address == first.pd_address
+    assert cluster.plan.stores[0] == first.stores[0]
+    assert cluster.plan.stores[1].peer != taken
 
 
 def test_store_file_that_a_store_refuses_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import random
 from typing import Any, cast
 
+import pytest
+
 from flaredb.model.commands import Get, Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.server.counters import Histogram
@@ -105,16 +107,20 @@ def requests(count: int) -> RequestsReceived:
 
 
 async def steps_at_once(*frames: int) -> list[int]:
-    """What was stepped without any wait, after frames of these sizes came together."""
+    """What was stepped without any wait, after frames of these sizes came together: the time stands still."""
     store = SteppedStore()
-    loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), 100, Histogram(), now_ms=lambda: 0)
-    for count in frames:
-        loop.submit(requests(count))
-    loop.start()
-    for _ in range(3):
-        await asyncio.sleep(0)
-    stepped = list(store.steps)
-    loop.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        running = asyncio.get_running_loop()
+        now = running.time()
+        patch.setattr(running, "time", lambda: now)
+        loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), 100, Histogram(), now_ms=lambda: 0)
+        for count in frames:
+            loop.submit(requests(count))
+        loop.start()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        stepped = list(store.steps)
+        loop.stop()
     return stepped
 
 

@@ -19,7 +19,7 @@ from flaredb import __version__
 from flaredb.cli.cluster_plan import PD_PORT, ClusterPlan, load_plan, new_plan, renewed_plan
 from flaredb.cli.local_cluster import LocalCluster
 from flaredb.cli.ports import PortPicker, is_free
-from flaredb.cli.processes import Child, Processes
+from flaredb.cli.processes import Child, ChildFailed, Processes
 from flaredb.cli.signals import Interrupted, StopSignals
 from flaredb.cli.waiting import pause
 from flaredb.model.errors import ConfigError
@@ -27,6 +27,7 @@ from flaredb.model.errors import ConfigError
 DEFAULT_STORES = 3
 DEFAULT_SPLIT_KEYS = ("L",)
 WATCH_INTERVAL_S = 0.2
+START_TRIES = 3
 CHOSEN_BY_DEMO = {
     "server": ("addr", "advertise-addr", "status-addr", "advertise-status-addr", "peer-addr", "advertise-peer-addr"),
     "storage": ("data-dir",),
@@ -57,12 +58,13 @@ def run_demo(options: DemoOptions) -> int:
     store_tables = _store_tables(options.config)
     with StopSignals() as signals:
         try:
-            with _directory(options.data_dir) as directory, _locked(directory):
-                plan = _plan(options, directory)
-                plan.save(directory)
-                with _processes(directory, signals) as processes:
-                    cluster = LocalCluster(directory, plan, processes, store_tables)
-                    return _run_cluster(cluster, processes, options, began_s)
+            with (
+                _directory(options.data_dir) as directory,
+                _locked(directory),
+                _processes(directory, signals) as processes,
+            ):
+                cluster, regions = _started(options, directory, processes, store_tables)
+                return _run_cluster(cluster, processes, options, regions, time.monotonic() - began_s)
         except Interrupted as interrupted:
             return 128 + interrupted.number
         finally:
@@ -70,17 +72,35 @@ def run_demo(options: DemoOptions) -> int:
                 options.ready_file.unlink(missing_ok=True)
 
 
-def _run_cluster(cluster: LocalCluster, processes: Processes, options: DemoOptions, began_s: float) -> int:
-    cluster.start()
-    regions = cluster.wait_serving()
-    took_s = time.monotonic() - began_s
+def _started(
+    options: DemoOptions, directory: Path, processes: Processes, store_tables: dict[str, Any]
+) -> tuple[LocalCluster, int]:
+    """A cluster that serves, and its number of regions. Errors: ConfigError, ChildFailed.
+
+    Ports are looked for, not held, so another process may be faster: then other ports are tried.
+    """
+    for tries_left in reversed(range(START_TRIES)):
+        plan = _plan(options, directory)
+        plan.save(directory)
+        cluster = LocalCluster(directory, plan, processes, store_tables)
+        try:
+            cluster.start()
+            return cluster, len(cluster.wait_serving())
+        except ChildFailed as error:
+            if not tries_left or not error.port_was_taken:
+                raise
+        processes.clear()
+    raise AssertionError("the last try returns or raises")
+
+
+def _run_cluster(cluster: LocalCluster, processes: Processes, options: DemoOptions, regions: int, took_s: float) -> int:
     if options.ready_file is not None:
         _write_ready_file(options.ready_file, cluster)
     if options.tour:
         from flaredb.cli.tour import run_tour
 
         return run_tour(cluster, took_s)
-    click.echo("\n".join(first_screen(cluster, len(regions), options, took_s)))
+    click.echo("\n".join(first_screen(cluster, regions, options, took_s)))
     try:
         _watch(processes)
     except Interrupted:

@@ -11,6 +11,9 @@ import signal
 import threading
 
 PARENT_FD_VARIABLE = "FLAREDB_PARENT_FD"
+REQUEST_BYTES_MAX = 128 * 1024
+"""Arguments and environment of one server that is asked for (nursery.py)."""
+
 GRACE_S = 5.0
 """How long a polite stop may take before the process ends at once."""
 

@@ -7,16 +7,18 @@ they notice that this process is gone (cli/parent.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
+from flaredb.cli.forked import CAN_FORK, ForkedProcess, Nursery
 from flaredb.cli.parent import PARENT_FD_VARIABLE
 from flaredb.cli.waiting import wait_until
 from flaredb.model.errors import FlareDBError
@@ -26,9 +28,17 @@ LOG_BYTES_SHOWN = 64 * 1024
 STOP_DEADLINE_S = 30.0
 """A store may hand its leaders over for 20 s."""
 
+Launch = Callable[[Mapping[str, str], IO[bytes]], ForkedProcess]
+"""From environment and log to a process."""
+
 
 class ChildFailed(FlareDBError):
     """A child ended, or did not become ready in time; the message shows its last log lines."""
+
+    @property
+    def port_was_taken(self) -> bool:
+        """True if it found another process on a port that had looked free: others may be tried."""
+        return "port in use" in str(self)
 
 
 class Child:
@@ -53,9 +63,12 @@ class Child:
         self.ready_path = ready_path
         self.environment: dict[str, str] = {}
         """Variables that the next process gets besides those of this one."""
+        self.launch: Launch | None = None
+        """How to come to a process sooner than by executing ``argv``, if there is a way."""
+
         self._argv = list(argv)
         self._parent_fd = parent_fd
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -75,13 +88,19 @@ class Child:
         """Start the process; its output is appended to the log file."""
         assert not self.is_running(), f"{self.name} runs already"
         self.ready_path.unlink(missing_ok=True)
+        environment = {**os.environ, **self.environment, PARENT_FD_VARIABLE: str(self._parent_fd)}
         with self.log_path.open("ab") as log:
+            # What a variable such as LD_PRELOAD does, it does at the execution of a program only.
+            if self.launch is not None and not self.environment:
+                with contextlib.suppress(OSError):
+                    self._process = self.launch(environment, log)
+                    return
             self._process = subprocess.Popen(
                 self._argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment, PARENT_FD_VARIABLE: str(self._parent_fd)},
+                env=environment,
                 pass_fds=[self._parent_fd],
                 process_group=0,
             )
@@ -143,10 +162,13 @@ class Child:
 class Processes:
     """A set of children with one life time; as a context manager it leaves none behind."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, forks: bool = CAN_FORK) -> None:
+        """``forks``: servers are forks of one process that has imported everything, which is much quicker."""
         self.children: dict[str, Child] = {}
         self._directory = directory
         self._parent_fd, self._lifeline_fd = os.pipe()
+        self._forks = forks
+        self._nursery: Nursery | None = None
 
     def add(self, name: str, argv: Sequence[str], at_once: signal.Signals = signal.SIGTERM) -> Child:
         """A child of this name, not yet started; log and ready file are NAME.log and NAME.ready."""
@@ -159,8 +181,17 @@ class Processes:
     def add_flaredb(self, name: str, arguments: Sequence[str]) -> Child:
         """A child that runs this installation's ``flaredb`` with these arguments and its ready file."""
         ready = str(self._directory / f"{name}.ready")
-        argv = [sys.executable, "-P", "-m", "flaredb", *arguments, "--ready-file", ready]
-        return self.add(name, argv, at_once=signal.SIGINT)
+        arguments = [*arguments, "--ready-file", ready]
+        child = self.add(name, [sys.executable, "-P", "-m", "flaredb", *arguments], at_once=signal.SIGINT)
+        if self._forks:
+
+            def launch(environment: Mapping[str, str], log: IO[bytes]) -> ForkedProcess:
+                if self._nursery is None:
+                    self._nursery = Nursery([self._parent_fd], log)
+                return self._nursery.launch(name, arguments, environment, log)
+
+            child.launch = launch
+        return child
 
     def running(self) -> list[Child]:
         """The children that have not ended, in the order they were added."""
@@ -186,11 +217,21 @@ class Processes:
         for child in self.children.values():
             child.send(signal.SIGKILL)
 
-    def close(self) -> None:
-        """Stop the children, the last added first to go and the first added last, and release the pipe."""
+    def clear(self) -> None:
+        """Stop the children, the first added last, and forget them."""
         running = self.running()
         self.stop(running[1:], at_once=True)
         self.stop(running[:1], at_once=True)
+        self.children.clear()
+
+    def close(self) -> None:
+        """Stop the children, the first added last, and release the pipe."""
+        running = self.running()
+        self.stop(running[1:], at_once=True)
+        self.stop(running[:1], at_once=True)
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
         for fd in (self._parent_fd, self._lifeline_fd):
             os.close(fd)
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 START_DEADLINE_S = 30.0
 START_TRIES = 3
-PORT_TAKEN = "port in use"
 
 
 class ClusterError(FlareDBError):
@@ -69,13 +68,15 @@ class Cluster:
 
         Ports are looked for, not held, so another process may be faster: then other ports are tried.
         """
+        from flaredb.cli.processes import ChildFailed
+
         tries = START_TRIES if self._kept_directory is None else 1
         for tries_left in reversed(range(tries)):
             try:
                 self._start_once()
-            except ClusterError as error:
-                if not tries_left or PORT_TAKEN not in str(error):
-                    raise
+            except ChildFailed as error:
+                if not tries_left or not error.port_was_taken:
+                    raise ClusterError(str(error)) from error
             else:
                 return
 
@@ -83,7 +84,7 @@ class Cluster:
         from flaredb.cli.cluster_plan import private_plan
         from flaredb.cli.local_cluster import LocalCluster
         from flaredb.cli.ports import PortPicker
-        from flaredb.cli.processes import ChildFailed, Processes
+        from flaredb.cli.processes import Processes
 
         assert self._local is None, "the cluster runs already"
         try:
@@ -93,9 +94,6 @@ class Cluster:
             self._local = LocalCluster(directory, plan, processes, self._config, self._relays())
             self._local.start()
             self._local.wait_serving(START_DEADLINE_S)
-        except ChildFailed as error:
-            self.close()
-            raise ClusterError(str(error)) from error
         except BaseException:
             self.close()
             raise
