@@ -14,7 +14,7 @@ from flaredb.model.commands import Get, Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
-from flaredb.server.loop import EXIT_INVARIANT_BROKEN, LATE_NEWS_SECONDS, StoreLoop
+from flaredb.server.loop import CROWDED_SECONDS, EXIT_INVARIANT_BROKEN, LATE_NEWS_SECONDS, StoreLoop
 from flaredb.store.messages import (
     CheckRegion,
     Effect,
@@ -268,15 +268,17 @@ async def test_answers_of_a_step_are_delivered_and_each_sink_flushed_once(rig: R
     assert rig.rim.left == [("answers", None)]
 
 
-async def test_answers_leave_before_the_next_round_of_the_event_loop(rig: Rig) -> None:
+@pytest.mark.parametrize("waiting", [1, 2])
+async def test_answer_of_a_call_alone_leaves_before_the_next_round_of_the_event_loop(rig: Rig, waiting: int) -> None:
     """A round reads sockets first, and the answer of a put alone would wait for them."""
+    rig.store.waiting_requests = waiting
     order: list[str] = []
     rig.store.answer = lambda inputs: [Reply([((FakeSink("call", []), 1), b"x")])]
     rig.rim.answers_given = lambda: order.append("answers")  # type: ignore[method-assign]
     rig.loop.submit(RequestsReceived([]))
     asyncio.get_running_loop().call_soon(order.append, "round")
     await turn()
-    assert order == ["answers", "round"]
+    assert order == (["answers", "round"] if waiting == 1 else ["round"])
 
 
 async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
@@ -350,6 +352,22 @@ async def test_promises_leave_right_after_a_sync_that_nothing_else_waits_for(rig
     assert rig.rim.left == ([("send", 3)] if is_alone else [])
     await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
     assert rig.rim.left == ([("send", 3)] if is_alone else []), "in a step the store itself sends them"
+
+
+async def test_after_a_crowd_nothing_counts_as_alone_for_a_while(rig: Rig) -> None:
+    """Between two frames of many requests nothing may wait for a moment."""
+    rig.store.answer = sync_once
+    for waiting in (2, 0):
+        rig.store.waiting_requests = waiting
+        rig.loop.submit(reached(1))
+        await turn()
+    assert rig.syncer.were_alone == [False, False]
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(2 * CROWDED_SECONDS, over.set)
+    await over.wait()
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.syncer.were_alone == [False, False, True]
 
 
 async def test_news_of_a_sync_shares_the_next_step_once_its_promises_have_left(rig: Rig) -> None:

@@ -37,6 +37,9 @@ from flaredb.store.messages import (
 from flaredb.store.store import Store
 
 EXIT_INVARIANT_BROKEN = 70
+CROWDED_SECONDS = 0.02
+"""So long several requests are believed to wait, or to come at once, after several did."""
+
 LATE_NEWS_SECONDS = 0.01
 """So long the news of a sync waits for a step to share, where nobody waits for it any more."""
 
@@ -64,7 +67,7 @@ class Rim(Protocol):
     def note(self, note: Note) -> None: ...
 
     def answers_given(self) -> None:
-        """The sinks have all answers of a step: what they made of them can leave."""
+        """The sinks have all answers of a step that nothing else waits for: what they made of them can leave."""
         ...
 
     def fatal(self, reason: str, exit_status: int) -> None:
@@ -108,7 +111,9 @@ class StoreLoop:
         self._is_started = False
         self._is_scheduled = False
         self._is_alone = False
-        """A step is under way, and there is nothing else to do: it may as well wait for the disk."""
+        """A step is under way, and there is nothing else to do: it may wait for the disk, and need not wait for others.
+        """
+        self._crowded_until_s = 0.0
         self._late_news: list[Input] = []
         """For the next step, whenever that is, or for one of its own when the timer ends."""
         self._late_timer: asyncio.TimerHandle | None = None
@@ -156,8 +161,11 @@ class StoreLoop:
         if self._is_stopped:
             return
         self._is_scheduled = False
-        self._is_alone = len(self._inbox) <= 1 and self.store.waiting_requests <= 1
-        self._pace.on_step(self._loop.time(), self.store.waiting_requests)
+        now_s, waiting = self._loop.time(), self.store.waiting_requests
+        if waiting > 1:
+            self._crowded_until_s = now_s + CROWDED_SECONDS
+        self._is_alone = len(self._inbox) <= 1 and now_s >= self._crowded_until_s
+        self._pace.on_step(now_s, waiting)
         inputs = self._inbox[: self._inputs_per_step]
         del self._inbox[: self._inputs_per_step]
         if self._late_news:
@@ -211,7 +219,9 @@ class StoreLoop:
             self._rim.send_raft(effect.to_store, effect.envelopes)
         elif isinstance(effect, Reply):
             _deliver(effect.answers)
-            self._rim.answers_given()
+            if self._is_alone:
+                # Among many others answers leave a little later, so that what they bring on comes in larger pieces.
+                self._rim.answers_given()
         elif isinstance(effect, Sync):
             self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed, self._is_alone)
         elif isinstance(effect, ReportRegion):
