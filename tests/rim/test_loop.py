@@ -14,7 +14,7 @@ from flaredb.model.commands import Get, Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
-from flaredb.server.loop import EXIT_INVARIANT_BROKEN, StoreLoop
+from flaredb.server.loop import CROWDED_SECONDS, EXIT_INVARIANT_BROKEN, LATE_NEWS_SECONDS, StoreLoop
 from flaredb.store.messages import (
     CheckRegion,
     Effect,
@@ -46,12 +46,17 @@ class FakeStore:
         self.answer: Callable[[list[Input]], list[Effect]] = lambda inputs: []
         self.waiting_requests = 0
         self.works_left = 0
+        self.promises: list[Effect] = []
         self.deadline_ms = 10**9
 
     def step(self, now_ms: int, inputs: list[Input]) -> list[Effect]:
         self.steps.append((now_ms, list(inputs)))
         self.works_left = max(self.works_left - 1, 0)
         return self.answer(list(inputs))
+
+    def take_promises(self, sequence: int) -> list[Effect]:
+        promises, self.promises = self.promises, []
+        return promises
 
     def has_work(self) -> bool:
         return self.works_left > 0
@@ -69,12 +74,19 @@ class FakeSyncer:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, Callable[[int], None], Callable[[Exception], None]]] = []
+        self.were_alone: list[bool] = []
+        self.is_inline = False
         self.error: Exception | None = None
 
-    def sync(self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
+    def sync(
+        self, sequence: int, done: Callable[[int], None], failed: Callable[[Exception], None], is_alone: bool
+    ) -> None:
         self.asked.append((sequence, done, failed))
+        self.were_alone.append(is_alone)
         if self.error is not None:
             failed(self.error)
+        elif self.is_inline:
+            done(sequence)
 
 
 class FakeRim:
@@ -106,6 +118,9 @@ class FakeRim:
 
     def note(self, note: Note) -> None:
         self.left.append(("note", note.event))
+
+    def answers_given(self) -> None:
+        self.left.append(("answers", None))
 
     def fatal(self, reason: str, exit_status: int) -> None:
         self.left.append(("fatal", (reason, exit_status)))
@@ -250,6 +265,20 @@ async def test_answers_of_a_step_are_delivered_and_each_sink_flushed_once(rig: R
     rig.loop.submit(RequestsReceived([]))
     await turn()
     assert seen == [("frame", 1, b"x"), ("call", 9, None), ("frame", 2, b"y"), ("frame", "flush"), ("call", "flush")]
+    assert rig.rim.left == [("answers", None)]
+
+
+@pytest.mark.parametrize("waiting", [1, 2])
+async def test_answer_of_a_call_alone_leaves_before_the_next_round_of_the_event_loop(rig: Rig, waiting: int) -> None:
+    """A round reads sockets first, and the answer of a put alone would wait for them."""
+    rig.store.waiting_requests = waiting
+    order: list[str] = []
+    rig.store.answer = lambda inputs: [Reply([((FakeSink("call", []), 1), b"x")])]
+    rig.rim.answers_given = lambda: order.append("answers")  # type: ignore[method-assign]
+    rig.loop.submit(RequestsReceived([]))
+    asyncio.get_running_loop().call_soon(order.append, "round")
+    await turn()
+    assert order == (["answers", "round"] if waiting == 1 else ["round"])
 
 
 async def test_effects_are_performed_in_the_order_of_the_step(rig: Rig) -> None:
@@ -285,6 +314,124 @@ async def test_sync_that_is_done_is_told_to_the_next_step(rig: Rig) -> None:
     done(sequence)
     await turn()
     assert rig.store.inputs == [reached(1), SyncDone(4)]
+
+
+def sync_once(inputs: list[Input]) -> list[Effect]:
+    """A store that asks for a sync, and is content once it is done."""
+    return [] if any(isinstance(item, SyncDone) for item in inputs) else [Sync(4)]
+
+
+ALONE = [
+    ("one input, and nobody waits", 1, 0, True),
+    ("one input that somebody waits for", 1, 1, True),
+    ("one input, and others wait", 1, 2, False),
+    ("two inputs", 2, 0, False),
+]
+
+
+@pytest.mark.parametrize(("sentence", "inputs", "waiting", "is_alone"), ALONE, ids=[row[0] for row in ALONE])
+async def test_sync_is_told_whether_anything_else_waits(
+    rig: Rig, sentence: str, inputs: int, waiting: int, is_alone: bool
+) -> None:
+    rig.store.answer = sync_once
+    rig.store.waiting_requests = waiting
+    for number in range(inputs):
+        rig.loop.submit(reached(number))
+    await turn()
+    assert rig.syncer.were_alone == [is_alone]
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_promises_leave_right_after_a_sync_that_nothing_else_waits_for(rig: Rig, is_alone: bool) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.is_inline = True
+    rig.store.waiting_requests = 0 if is_alone else 7
+    rig.loop.submit(reached(1))
+    await turn(1)
+    assert rig.rim.left == ([("send", 3)] if is_alone else [])
+    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+    assert rig.rim.left == ([("send", 3)] if is_alone else []), "in a step the store itself sends them"
+
+
+async def test_after_a_crowd_nothing_counts_as_alone_for_a_while(rig: Rig) -> None:
+    """Between two frames of many requests nothing may wait for a moment."""
+    rig.store.answer = sync_once
+    for waiting in (2, 0):
+        rig.store.waiting_requests = waiting
+        rig.loop.submit(reached(1))
+        await turn()
+    assert rig.syncer.were_alone == [False, False]
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(2 * CROWDED_SECONDS, over.set)
+    await over.wait()
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.syncer.were_alone == [False, False, True]
+
+
+async def test_news_of_a_sync_shares_the_next_step_once_its_promises_have_left(rig: Rig) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
+    await turn()
+    assert [inputs for _, inputs in rig.store.steps] == [[reached(1)]]
+    rig.loop.submit(reached(2))
+    await turn()
+    assert [inputs for _, inputs in rig.store.steps] == [[reached(1)], [SyncDone(4), reached(2)]]
+
+
+LATE = [
+    ("others waited for it, and nobody here does", True, 0, False),
+    ("a request here waits", True, 1, True),
+    ("it is this store's own entry", False, 0, True),
+]
+
+
+@pytest.mark.parametrize(("sentence", "has_promises", "waiting", "is_soon"), LATE, ids=[row[0] for row in LATE])
+async def test_news_of_a_sync_is_late_only_where_nobody_waits_for_it(
+    rig: Rig, sentence: str, has_promises: bool, waiting: int, is_soon: bool
+) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])] if has_promises else []
+    rig.store.waiting_requests = waiting
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
+    await turn()
+    assert len(rig.store.steps) == (2 if is_soon else 1)
+    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+
+
+async def test_late_news_is_dropped_by_a_stop(rig: Rig) -> None:
+    rig.store.answer = sync_once
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.is_inline = True
+    rig.loop.submit(reached(1))
+    await turn()
+    rig.loop.stop()
+    woken = asyncio.Event()
+    asyncio.get_running_loop().call_later(2 * LATE_NEWS_SECONDS, woken.set)
+    await woken.wait()
+    assert len(rig.store.steps) == 1
+
+
+async def test_no_promise_leaves_after_a_sync_that_failed_in_line(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [Sync(1)]
+    rig.store.promises = [SendRaft(StoreId(3), [])]
+    rig.syncer.error = OSError("input/output error")
+    rig.loop.submit(reached(1))
+    await turn()
+    assert [kind for kind, _ in rig.rim.left] == ["fatal"]
+
+
+async def test_sync_that_fails_in_line_is_followed_by_no_step(rig: Rig) -> None:
+    rig.store.answer = lambda inputs: [Sync(1)]
+    rig.syncer.error = OSError("input/output error")
+    rig.loop.submit(reached(1))
+    await turn()
+    assert rig.syncer.were_alone == [True]
+    assert len(rig.store.steps) == 1
 
 
 async def test_every_step_is_measured(rig: Rig) -> None:

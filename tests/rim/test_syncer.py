@@ -15,7 +15,7 @@ from flaredb.engine.memory import MemoryEngine
 from flaredb.engine.rocks import open_rocks
 from flaredb.engine.rocks_options import RocksOptions
 from flaredb.server.counters import Histogram
-from flaredb.server.syncer import Syncer, measure_sync_seconds
+from flaredb.server.syncer import ALONE_SYNC_SECONDS_MAX, Syncer, measure_sync_seconds
 from tests.rim.fake_pd import eventually
 
 DEADLINE_S = 10
@@ -52,8 +52,17 @@ class Rig:
         engine: Any = self.engine
         self.syncer = Syncer(engine, inline, self.durations)
 
-    def sync(self, sequence: int) -> None:
-        self.syncer.sync(sequence, self.done.append, lambda error: self.failed.append(str(error)))
+    def sync(self, sequence: int, is_alone: bool = False) -> None:
+        self.syncer.sync(sequence, self.done.append, lambda error: self.failed.append(str(error)), is_alone)
+
+    async def sync_nine(self, seconds: float = 0.0) -> None:
+        """As many as it takes to know the disk, each as long as this."""
+        for sequence in range(1, 10):
+            self.sync(sequence)
+            if seconds:
+                await asyncio.sleep(seconds)
+            self.engine.let_one_end()
+            await eventually(lambda wanted=sequence: self.done[-1:] == [wanted])  # type: ignore[misc]
 
 
 @pytest.fixture
@@ -114,6 +123,47 @@ async def test_sync_under_way_does_not_count_for_what_was_written_after_it_began
     threaded.engine.let_one_end()
     await eventually(lambda: threaded.engine.syncs == 2)
     assert threaded.done == [1]
+
+
+async def test_sync_alone_is_made_in_line_once_the_disk_has_been_fast(threaded: Rig, errors: list[Any]) -> None:
+    """The hop to the thread and back costs more than it is worth where nothing else is to be done meanwhile."""
+    await threaded.sync_nine()
+    assert threading.current_thread().name not in threaded.engine.threads
+    threaded.engine.let_one_end()
+    threaded.sync(10, is_alone=True)
+    assert threaded.done[-1] == 10
+    assert threading.current_thread().name in threaded.engine.threads
+    assert threaded.durations.count == 10
+
+
+async def test_sync_alone_goes_to_the_thread_where_the_disk_is_slow(threaded: Rig, errors: list[Any]) -> None:
+    await threaded.sync_nine(2 * ALONE_SYNC_SECONDS_MAX)
+    threaded.sync(10, is_alone=True)
+    assert threaded.done[-1] == 9
+    threaded.engine.let_one_end()
+    await eventually(lambda: threaded.done[-1] == 10)
+    assert threading.current_thread().name not in threaded.engine.threads
+
+
+async def test_sync_alone_waits_for_the_one_under_way(threaded: Rig, errors: list[Any]) -> None:
+    await threaded.sync_nine()
+    threaded.sync(10)
+    threaded.sync(11, is_alone=True)
+    assert threaded.done[-1] == 9
+    for _ in range(2):
+        threaded.engine.let_one_end()
+    await eventually(lambda: threaded.done[-2:] == [10, 11])
+    assert threaded.engine.syncs == 11
+
+
+async def test_failure_of_a_sync_alone_is_final(threaded: Rig, errors: list[Any]) -> None:
+    await threaded.sync_nine()
+    threaded.engine.error = EngineError("input/output error")
+    threaded.engine.let_one_end()
+    threaded.sync(10, is_alone=True)
+    threaded.sync(11)
+    assert threaded.failed == ["input/output error"] * 2
+    assert threaded.engine.syncs == 10
 
 
 @pytest.mark.parametrize("inline", [True, False])

@@ -34,7 +34,17 @@ from flaredb.model.ids import StoreId
 from flaredb.model.region import Region
 from flaredb.raft import Message, MessageType
 from flaredb.store.config import StoreConfig
-from flaredb.store.messages import Fatal, RaftEnvelope, RaftReceived, RegionsListed, RequestsReceived, SendRaft, Sync
+from flaredb.store.messages import (
+    Effect,
+    Fatal,
+    RaftEnvelope,
+    RaftReceived,
+    RegionsListed,
+    RequestsReceived,
+    SendRaft,
+    Sync,
+    SyncDone,
+)
 from tests.store.harness import CONFIG, Cluster, Node, put, region
 
 LEFT = region(1, b"", b"m")
@@ -261,6 +271,66 @@ def test_unsynced_follower_never_acknowledges(cluster: Cluster) -> None:
     token = cluster.send(leader, LEFT, put(b"k", b"v"))
     cluster.run_for(200)
     assert token not in leader.answers, "one durable copy of three is no majority"
+
+
+def append_unsynced(cluster: Cluster) -> tuple[Node, Node, Sync]:
+    """The leader of the left region, a follower that has written but not synced an entry, and the sync it asked for."""
+    leader = cluster.await_leader(1)
+    cluster.run_for(100)
+    follower = next(node for node in cluster.nodes.values() if node is not leader)
+    follower.sync_at_once = False
+    cluster.send(leader, LEFT, put(b"k", b"v"))
+    cluster.step_node(leader, leader.inbox)
+    leader.inbox = []
+    inputs, follower.inbox = follower.inbox, []
+    effects = cluster.step_node(follower, inputs)
+    assert [type(effect) for effect in effects] == [Sync], "no acknowledgement before the sync"
+    assert isinstance(effects[0], Sync)
+    return leader, follower, effects[0]
+
+
+def acknowledgements(effects: list[Effect]) -> list[tuple[StoreId, int]]:
+    """Receiver and index of each."""
+    return [
+        (effect.to_store, envelope.message.index)
+        for effect in effects
+        if isinstance(effect, SendRaft)
+        for envelope in effect.envelopes
+        if envelope.message.msg_type is MessageType.MsgAppendResponse and not envelope.message.reject
+    ]
+
+
+def test_promises_leave_with_their_sync_and_once(cluster: Cluster) -> None:
+    leader, follower, sync = append_unsynced(cluster)
+    assert follower.store.take_promises(sync.sequence - 1) == []
+    follower.engine.sync()
+    effects = follower.store.take_promises(sync.sequence)
+    assert [type(effect) for effect in effects] == [SendRaft]
+    index = follower.store.peers[LEFT.id].node.raft.raft_log.tail_index
+    assert acknowledgements(effects) == [(leader.id, index)]
+    assert follower.store.take_promises(sync.sequence) == []
+    raft_log = follower.store.peers[LEFT.id].node.raft.raft_log
+    assert raft_log.persisted == index - 1, "what follows for the replica itself is the step's"
+    assert cluster.step_node(follower, [SyncDone(sync.sequence)]) == []
+    assert raft_log.persisted == index
+
+
+def test_promises_that_nobody_took_leave_in_the_step(cluster: Cluster) -> None:
+    leader, follower, sync = append_unsynced(cluster)
+    follower.engine.sync()
+    index = follower.store.peers[LEFT.id].node.raft.raft_log.tail_index
+    assert acknowledgements(cluster.step_node(follower, [SyncDone(sync.sequence)])) == [(leader.id, index)]
+
+
+def test_leader_has_no_promises_to_give_for_its_own_entries(cluster: Cluster) -> None:
+    leader = cluster.await_leader(1)
+    cluster.run_for(100)
+    leader.sync_at_once = False
+    cluster.send(leader, LEFT, put(b"k", b"v"))
+    inputs, leader.inbox = leader.inbox, []
+    syncs = [effect for effect in cluster.step_node(leader, inputs) if isinstance(effect, Sync)]
+    assert len(syncs) == 1
+    assert leader.store.take_promises(syncs[0].sequence) == []
 
 
 def test_log_is_compacted_but_not_past_a_slow_replica(cluster: Cluster) -> None:

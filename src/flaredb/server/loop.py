@@ -37,6 +37,11 @@ from flaredb.store.messages import (
 from flaredb.store.store import Store
 
 EXIT_INVARIANT_BROKEN = 70
+CROWDED_SECONDS = 0.02
+"""So long several requests are believed to wait, or to come at once, after several did."""
+
+LATE_NEWS_SECONDS = 0.01
+"""So long the news of a sync waits for a step to share, where nobody waits for it any more."""
 
 
 class Sink(Protocol):
@@ -60,6 +65,10 @@ class Rim(Protocol):
     def report_split(self, regions: tuple[Region, ...]) -> None: ...
     def refresh_routes(self) -> None: ...
     def note(self, note: Note) -> None: ...
+
+    def answers_given(self) -> None:
+        """The sinks have all answers of a step that nothing else waits for: what they made of them can leave."""
+        ...
 
     def fatal(self, reason: str, exit_status: int) -> None:
         """Stop the process. Nothing may leave it any more."""
@@ -101,6 +110,13 @@ class StoreLoop:
         self._keeps_pace = keeps_pace
         self._is_started = False
         self._is_scheduled = False
+        self._is_alone = False
+        """A step is under way, and there is nothing else to do: it may wait for the disk, and need not wait for others.
+        """
+        self._crowded_until_s = 0.0
+        self._late_news: list[Input] = []
+        """For the next step, whenever that is, or for one of its own when the timer ends."""
+        self._late_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         """When the timer ends; never after ``_deadline_ms``."""
@@ -126,8 +142,10 @@ class StoreLoop:
         """No further step, and no further effect of this one. Syncs under way finish; their news is dropped."""
         self._is_stopped = True
         self._inbox.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._late_news.clear()
+        for timer in (self._timer, self._late_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _schedule(self) -> None:
         if self._is_stopped or not self._is_started:
@@ -143,9 +161,15 @@ class StoreLoop:
         if self._is_stopped:
             return
         self._is_scheduled = False
-        self._pace.on_step(self._loop.time(), self.store.waiting_requests)
+        now_s, waiting = self._loop.time(), self.store.waiting_requests
+        if waiting > 1:
+            self._crowded_until_s = now_s + CROWDED_SECONDS
+        self._is_alone = len(self._inbox) <= 1 and now_s >= self._crowded_until_s
+        self._pace.on_step(now_s, waiting)
         inputs = self._inbox[: self._inputs_per_step]
         del self._inbox[: self._inputs_per_step]
+        if self._late_news:
+            inputs, self._late_news = self._late_news + inputs, []
         started = time.perf_counter()
         try:
             # The clock is read after the inputs were taken: a read by lease is as of that time.
@@ -158,6 +182,7 @@ class StoreLoop:
             self.stop()
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
             raise
+        self._is_alone = False
         self._steps.observe(time.perf_counter() - started)
         self._plan_next()
 
@@ -194,8 +219,11 @@ class StoreLoop:
             self._rim.send_raft(effect.to_store, effect.envelopes)
         elif isinstance(effect, Reply):
             _deliver(effect.answers)
+            if self._is_alone:
+                # Among many others answers leave a little later, so that what they bring on comes in larger pieces.
+                self._rim.answers_given()
         elif isinstance(effect, Sync):
-            self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed)
+            self._syncer.sync(effect.sequence, self._on_synced, self._on_sync_failed, self._is_alone)
         elif isinstance(effect, ReportRegion):
             self._rim.report_region(effect.heartbeat)
         elif isinstance(effect, SendSnapshot):
@@ -216,7 +244,21 @@ class StoreLoop:
             self._rim.fatal(effect.reason, effect.exit_status)
 
     def _on_synced(self, sequence: int) -> None:
-        self.submit(SyncDone(sequence))
+        promises = self.store.take_promises(sequence) if self._is_alone else []
+        for effect in promises:
+            self._perform(effect)
+        if not promises or self.store.waiting_requests:
+            self.submit(SyncDone(sequence))
+            return
+        # Others waited for it, and need wait no longer: the rest is bookkeeping, which costs a step of its own.
+        self._late_news.append(SyncDone(sequence))
+        if self._late_timer is None:
+            self._late_timer = self._loop.call_later(LATE_NEWS_SECONDS, self._on_late_news)
+
+    def _on_late_news(self) -> None:
+        self._late_timer = None
+        if self._late_news and not self._is_scheduled:
+            self._schedule()
 
     def _on_sync_failed(self, error: Exception) -> None:
         """Never retried: what the disk holds is unknown now (docs/adr, engine errors)."""

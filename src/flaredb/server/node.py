@@ -82,6 +82,7 @@ class StoreNode:
         self._exit_process = exit_process
         self._engine: Engine | None = None
         self._is_stopping = False
+        self._flush_answers: Callable[[], None] = lambda: None
         self._started_s = int(time.time())
         self._closers: list[Callable[[], Any]] = []
         """Undo what start did, last first; each may be a coroutine function."""
@@ -199,6 +200,7 @@ class StoreNode:
 
     async def _start_built_in(self, service: KvService, health: HealthService, host: str, port: int) -> int:
         server = Http2Server({**service.routes(), **health.routes()}, service.submit_gathered)
+        self._flush_answers = server.flush
         try:
             port = await server.start(host, port)
         except OSError as error:
@@ -291,6 +293,9 @@ class StoreNode:
 
     def note(self, note: Note) -> None:
         log_event(log, getattr(logging, note.level), note.event, **dict(note.fields))
+
+    def answers_given(self) -> None:
+        self._flush_answers()
 
     def fatal(self, reason: str, exit_status: int) -> None:
         """End the process at once: whatever it promised is on disk, and nothing else may leave it."""

@@ -165,6 +165,20 @@ class Store(StoreState):
             return [Fatal(f"state on disk is corrupt: {error}", EXIT_STATE_CORRUPT)]
         return self.take_effects()
 
+    def take_promises(self, sequence: int) -> list[Effect]:
+        """What others wait for and may leave now that this sync is done, without a step; SyncDone is to follow all the
+        same. For a rim that has nothing else to do.
+        """
+        for region_id in sorted(self.awaiting_sync):
+            peer = self.peers[region_id]
+            for waiting in peer.unsynced:
+                if waiting.sequence > sequence:
+                    break
+                messages, waiting.messages = waiting.messages, []
+                self.outbox.add(peer, messages)
+        self._send()
+        return self.take_effects()
+
     def next_deadline_ms(self) -> int:
         """When step must be called at the latest, even without inputs."""
         if self.has_work():

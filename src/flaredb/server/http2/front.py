@@ -191,6 +191,7 @@ class Http2Server:
         self.loop = asyncio.get_running_loop()
         self.protocols: set[Http2Protocol] = set()
         self._dirty: list[Http2Protocol] = []
+        self._is_flush_planned = False
         self._server: asyncio.Server | None = None
         self._looker: asyncio.TimerHandle | None = None
 
@@ -222,15 +223,21 @@ class Http2Server:
             protocol._transport.abort()
 
     def flush_soon(self, protocol: Http2Protocol) -> None:
-        """Write after everything else of this round, so that all answers of a step leave together."""
-        if not self._dirty:
-            self.loop.call_soon(self._flush)
+        """Write after everything else of this round of the event loop, unless ``flush`` comes first."""
         self._dirty.append(protocol)
+        if not self._is_flush_planned:
+            self._is_flush_planned = True
+            self.loop.call_soon(self._on_round_over)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what waits. For who knows that all answers of a step are there: the next round reads sockets first."""
         dirty, self._dirty = self._dirty, []
         for protocol in dirty:
             protocol.flush()
+
+    def _on_round_over(self) -> None:
+        self._is_flush_planned = False
+        self.flush()
 
     def _look(self) -> None:
         now_s = self.loop.time()
