@@ -524,6 +524,14 @@ def _lease_kept_after_transfer() -> Patches:
     return [(reads, "in_lease", in_lease)]
 
 
+def _promises_with_an_earlier_sync() -> Patches:
+    """What leaves right after a sync is not only what that sync made durable."""
+    from flaredb.store.store import Store
+
+    true = Store.take_promises
+    return [(Store, "take_promises", lambda store, sequence: true(store, sequence + 1_000))]
+
+
 def _lease_though_clocks_differ() -> Patches:
     """The store knows that clocks are too far apart, and reads by lease all the same."""
     from flaredb.raft import reads
@@ -546,6 +554,7 @@ def _lease_though_clocks_differ() -> Patches:
 MUTANTS = (
     Mutant("an answer before the sync", _answer_before_sync, 5, "its disk", CRASHES),
     Mutant("a sync that does nothing", _sync_does_nothing, 5, "its disk", CRASHES),
+    Mutant("acknowledgements with an earlier sync", _promises_with_an_earlier_sync, 20, "its disk", CRASHES),
     Mutant("a vote that is not on disk", _vote_not_persisted, 10, "vote", CRASHES),
     Mutant("a term that is not on disk", _term_not_persisted, 10, "its disk", CRASHES),
     Mutant("an applied index behind its data", _applied_index_seldom_written, 20, "", CRASHES),

@@ -154,6 +154,9 @@ class SimOptions:
     """How far rates of clocks may be from the true one: what leases allow, or more: then a read by lease may be old
     until the leader has noticed (sim/drift.py)."""
 
+    promises_early: bool = False
+    """Acknowledgements leave with their sync where nothing else is to be done, before the step that hears of it."""
+
     events_max: int = 20_000_000
     step_delay_us: int = 50
     """From an input's arrival to the step that takes it."""
@@ -221,6 +224,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     _spread_load(Random(f"{seed}/load"), options.workload)
     _fall_behind(Random(f"{seed}/pressure"), options.faults)
     _drift_beyond(Random(f"{seed}/clocks"), options)
+    options.promises_early = Random(f"{seed}/promises").random() < 0.5
     return options
 
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from flaredb.sim.cluster import SimCluster
 
 INPUTS_PER_STEP_MAX = 256
+LATE_NEWS_US = 10_000
+"""As server/loop.py."""
+
 INBOX_MAX = 20_000
 
 
@@ -102,6 +105,8 @@ class StoreNode(Process):
         self.fatal_reason = ""
         self._earlier_refusals = 0
         self._inbox: list[Input] = []
+        self._late_news: list[Input] = []
+        """For the next step, which may come late."""
         self._is_scheduled = False
         self._wake_us = 0
         """When the newest timer wakes the process; older ones are void."""
@@ -116,6 +121,7 @@ class StoreNode(Process):
         self.fatal_reason = ""
         self._wake_us = 0
         self._inbox.clear()
+        self._late_news.clear()
         self._is_scheduled = False
         self.world.trace(self.name, "start")
         try:
@@ -178,20 +184,27 @@ class StoreNode(Process):
         if store is None:
             return
         inputs, self._inbox = self._inbox[:INPUTS_PER_STEP_MAX], self._inbox[INPUTS_PER_STEP_MAX:]
+        if self._late_news:
+            inputs, self._late_news = self._late_news + inputs, []
         self.cluster.drift.look(self, store)
         effects = store.step(self.clock.now_ms(), inputs)
         self.cluster.drift.look(self, store)
         self.world.trace(self.name, "step", f"{len(inputs)} {len(effects)}")
         if not (effects and isinstance(effects[0], Fatal)):
             self.cluster.invariants.after_step(self, store, effects)
+        if self._perform_all(store, effects):
+            self._plan_next(store)
+
+    def _perform_all(self, store: Store, effects: list[Effect]) -> bool:
+        """False if the process died meanwhile."""
         for effect in effects:
             if self.aim is not None and self.aim.hits(effect):
                 self._die_at(effect)
-                return
+                return False
             self._perform(effect)
             if self.store is not store:
-                return
-        self._plan_next(store)
+                return False
+        return True
 
     def _plan_next(self, store: Store) -> None:
         deadline_ms = store.next_deadline_ms()
@@ -248,7 +261,25 @@ class StoreNode(Process):
             self.cluster.on_fatal(self, effect)
 
     def _on_synced(self, sequence: int) -> None:
-        self.submit(SyncDone(sequence))
+        if self.cluster.options.promises_early:
+            self.later(0, lambda: self._give_promises(sequence))
+        else:
+            self.submit(SyncDone(sequence))
+
+    def _give_promises(self, sequence: int) -> None:
+        """As a process does that had nothing else to do: what others wait for leaves, the store's own news waits."""
+        store = self.store
+        if store is None:
+            return
+        effects = [] if self._inbox else store.take_promises(sequence)
+        self.cluster.invariants.after_step(self, store, effects)
+        if not self._perform_all(store, effects):
+            return
+        if not effects or store.waiting_requests:
+            self.submit(SyncDone(sequence))
+            return
+        self._late_news.append(SyncDone(sequence))
+        self.later(LATE_NEWS_US, lambda: self._schedule(0))
 
     def _on_sync_failed(self, error: EngineError) -> None:
         self.cluster.on_fatal(self, Fatal(f"the storage engine failed to sync: {error}", 74))
