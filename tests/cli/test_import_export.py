@@ -229,18 +229,22 @@ def test_times() -> None:
     assert [time_text(seconds) for seconds in (0.0008, 0.0123, 1.26, 125)] == ["0.8 ms", "12 ms", "1.3 s", "2m5s"]
 
 
-def test_ctrl_c_tells_how_far_an_import_came(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+def test_ctrl_c_tells_how_far_an_import_came(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     import signal
 
+    # As in a process of its own, whatever ran in this one before.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     file = tmp_path / "pairs.csv"
     file.write_bytes(numbered(5_000))
     put_many = AsyncMemoryClient.put_many
 
     async def interrupted(self: AsyncMemoryClient, pairs: dict[bytes, bytes], **options: Any) -> None:
         if b"k01000" in pairs:
-            os.kill(os.getpid(), signal.SIGINT)
-            await asyncio.Event().wait()  # the signal may be a moment on its way
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(10)  # it may be noticed a moment later
         await put_many(self, pairs, **options)
 
     monkeypatch.setattr(AsyncMemoryClient, "put_many", interrupted)

@@ -149,6 +149,10 @@ class Invariants:
                 peer_here = store.peers.get(region_id)
                 if peer_here is not None:
                     self._check_peer(node, peer_here)
+        self.check_promises(node, effects)
+
+    def check_promises(self, node: StoreNode, effects: list[Effect]) -> None:
+        """What leaves is on the disk, and contradicts nothing that left before."""
         for effect in effects:
             if isinstance(effect, SendRaft):
                 for envelope in effect.envelopes:
