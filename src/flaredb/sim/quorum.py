@@ -10,6 +10,7 @@ Source: dissertation sections 4.2.1 and 4.2.2; what a leader itself looks at is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flaredb.model.ids import PeerId, RegionId
@@ -37,12 +38,18 @@ class QuorumRule:
     def __init__(self, acks: Acks) -> None:
         self._acks = acks
         self._seen: dict[tuple[RegionId, PeerId], tuple[int, int]] = {}
+        self._truncated: dict[tuple[RegionId, PeerId], int] = {}
+        """How far each leader's log was compacted when it was looked at last."""
 
     def check(self, node: StoreNode, peer: Peer) -> None:
         """Raise Violation if the newest change of this leader is a mistake. Called after every step of a leader."""
         raft = peer.node.raft
         newest = (raft.term, raft.pending_conf_index)
         key = (peer.region.id, peer.meta.id)
+        truncated = peer.storage.apply_state.truncated_index
+        # A leader may take a change and then compact its log in one step: it judged by the log that it had.
+        held_from = min(truncated, self._truncated.get(key, truncated))
+        self._truncated[key] = truncated
         if self._seen.get(key) == newest:
             return
         self._seen[key] = newest
@@ -60,20 +67,21 @@ class QuorumRule:
         if (before.voters, before.voters_outgoing) == (now.voters, now.voters_outgoing):
             return
         metas = {meta.id: meta for meta in after.peers}
+        unfit_for = partial(self._unfit, node, peer, held_from)
         for half in filter(None, (now.voters, now.voters_outgoing)):
-            unfit = [f"{peer_id} {why}" for peer_id in half if (why := self._unfit(node, peer, metas[PeerId(peer_id)]))]
+            unfit = [f"{peer_id} {why}" for peer_id in half if (why := unfit_for(metas[PeerId(peer_id)]))]
             if len(half) - len(unfit) < majority(len(half)):
                 raise Violation(
                     f"region {peer.region.id}: peer {peer.meta.id} on {node.name} changes its members to voters {half} "
                     f"without a quorum: {', '.join(unfit)}"
                 )
 
-    def _unfit(self, node: StoreNode, leader: Peer, meta: PeerMeta) -> str:
-        """Why a voter to come does not count; "" if it does."""
+    def _unfit(self, node: StoreNode, leader: Peer, held_from: int, meta: PeerMeta) -> str:
+        """Why a voter to come does not count; "" if it does. The leader's log went back to ``held_from``."""
         if meta.id == leader.meta.id:
             return ""
         ack = self._acks.get((leader.region.id, meta.id))
-        if ack is None or ack < leader.storage.apply_state.truncated_index:
+        if ack is None or ack < held_from:
             return "is empty" if ack is None else f"ends at {ack}, below the log"
         store = node.cluster.find(meta.store_id)
         if store is None or store not in node.cluster.stores:
