@@ -54,13 +54,19 @@ class LoopThread:
             self._thread.join(STOP_DEADLINE_S)
 
     async def _end_tasks(self) -> None:
-        """Cancel what still runs, such as gRPC's tasks of calls that just ended: asyncio would complain of them."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        if others:
-            await asyncio.wait(others, timeout=STOP_DEADLINE_S / 2)
+        await end_other_tasks(STOP_DEADLINE_S / 2)
         self._loop.stop()
+
+
+async def end_other_tasks(deadline_s: float) -> None:
+    """Cancel what the loop still runs, such as gRPC's tasks of calls that just ended: asyncio would complain of them
+    once the loop has stopped.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=deadline_s)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flaredb.cli.kv import calls
 from flaredb.cli.kv.calls import Work
+from flaredb.faces.loop_thread import end_other_tasks
 
 if TYPE_CHECKING:
     from flaredb.rpc.pd import PdClient
@@ -60,6 +61,7 @@ class ShellCaller:
             for connection in (self._db, self._pd):
                 if connection is not None:
                     await connection.close()
+            await end_other_tasks(STOP_DEADLINE_S / 2)
 
         try:
             asyncio.run_coroutine_threadsafe(close(), self._loop).result(STOP_DEADLINE_S)
