@@ -126,11 +126,13 @@ def test_r07_wall_clocks_that_jump_by_an_hour_change_nothing(tmp_path: Path) -> 
     with contextlib.closing(cluster):
         cluster.start(START_DEADLINE_S)
         with Calls(cluster.pd_address) as calls, flaredb.connect(cluster.pd_address, timeout=30) as client:
-            began = newest = calls.timestamp()
-            highest = began
+            newest = calls.timestamp()
+            hour_later = newest + (HOUR_S * 1000 << 18)
             for turn, offset_s in enumerate((HOUR_S, -HOUR_S, HOUR_S)):
                 clock.set(offset_s)
                 pause(clocks.CACHE_S + 0.2)
+                if not turn:
+                    assert wait_until(lambda: calls.timestamp() > hour_later, 20), "the clocks did not jump"
                 for step in range(3):
                     value = b"%d %d" % (turn, step)
                     client.put(KEY, value)
@@ -138,9 +140,6 @@ def test_r07_wall_clocks_that_jump_by_an_hour_change_nothing(tmp_path: Path) -> 
                     stamp = calls.timestamp()
                     promise(stamp > newest, f"timestamps went back with the clock at {offset_s:+} s")
                     newest = stamp
-                highest = max(highest, newest)
-            jumped_ms = (highest >> 18) - (began >> 18)
-            assert jumped_ms > HOUR_S * 1000, f"the clocks did not jump: {jumped_ms} ms"
             assert all(store.child.is_running() for store in cluster.stores)
 
 
