@@ -96,6 +96,7 @@ class Nursery:
 
     def close(self) -> None:
         """End the nursery. Servers that still run are not waited for."""
+        self._is_gone = True
         self._connection.close()
         self._process.kill()
         self._process.wait()

@@ -218,7 +218,7 @@ class Processes:
             child.send(signal.SIGKILL)
 
     def clear(self) -> None:
-        """Stop the children, the first added last, and forget them."""
+        """Stop the children, the first added last, and forget them: their names are free again."""
         running = self.running()
         self.stop(running[1:], at_once=True)
         self.stop(running[:1], at_once=True)
@@ -226,9 +226,7 @@ class Processes:
 
     def close(self) -> None:
         """Stop the children, the first added last, and release the pipe."""
-        running = self.running()
-        self.stop(running[1:], at_once=True)
-        self.stop(running[:1], at_once=True)
+        self.clear()
         if self._nursery is not None:
             self._nursery.close()
             self._nursery = None
