@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import tomllib
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,6 +17,7 @@ from typing import Any
 import grpc
 import pytest
 
+from flaredb.cli import ports
 from flaredb.cli.cluster_plan import ClusterPlan, load_plan, new_plan, private_plan, renewed_plan
 from flaredb.cli.local_cluster import LocalCluster
 from flaredb.cli.ports import PortPicker, is_free
@@ -45,6 +49,28 @@ def test_ports_are_picked_once() -> None:
     assert picker.pick(port) != port
     for plan in (new_plan(12, (), picker), private_plan(5, (), picker)):
         assert len(set(ports_of(plan))) == len(ports_of(plan))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+def test_what_another_command_has_chosen_is_left_to_it_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = PortPicker().pick(), PortPicker().pick()
+    monkeypatch.setattr(ports, "_claims", OrderedDict())  # as in another process: these two are claimed by this one
+    monkeypatch.setattr(PortPicker, "_shuffled", staticmethod(lambda: iter([first, second])))
+    with pytest.raises(OSError, match="no free port"):
+        PortPicker().pick()
+    assert PortPicker().pick(second) == second, "what a user asks for is not refused"
+    code = "from flaredb.cli.ports import PortPicker as P, claim; p = P().pick(); assert not claim(p); print(p)"
+    ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, timeout=60)
+    monkeypatch.setattr(PortPicker, "_shuffled", staticmethod(lambda: iter([int(ended.stdout)])))
+    assert PortPicker().pick() == int(ended.stdout)
+
+
+def test_a_process_keeps_its_last_choices_only() -> None:
+    picker = PortPicker()
+    picked = [picker.pick() for _ in range(ports.CLAIMS_MAX + 2)]
+    assert len(set(picked)) == len(picked)
+    assert len(ports._claims) <= ports.CLAIMS_MAX
+    assert ports.claim(picked[0]), "given back: another may have it"
 
 
 def test_plan_is_kept_for_the_next_start(tmp_path: Path) -> None:
