@@ -62,6 +62,8 @@ class Arena:
         """By number of the store; 0 is PD."""
         self.counts: Counter[str] = Counter()
         """Faults played, by name."""
+        self.may_have_stopped: set[int] = set()
+        """Stores whose disk was full during the last fault: they may have stopped, or be about to."""
         self.notes: Counter[str] = Counter()
         """What else happened, how often."""
         self._directory = directory
@@ -96,12 +98,23 @@ class Arena:
     def play(self, fault: Callable[[Arena], None]) -> None:
         """One fault: only when the clients get on well, and with fresh keys."""
         self.wait_busy()
+        self.bring_back()
         fault(self)
         self.load.generation += 1
 
     def wait_busy(self) -> None:
         """Wait for the rate of success that a fault needs to mean something."""
         self.cluster.wait_for(self.history.is_busy, self._patience_s)
+
+    def bring_back(self) -> None:
+        """Start those that have stopped for lack of room. Errors: AssertionError if one did for another reason."""
+        numbers = [n for n in sorted(self.may_have_stopped) if not self.cluster.store(n).child.is_running()]
+        self.may_have_stopped.clear()
+        for number in numbers:
+            child = self.cluster.store(number).child
+            assert "No space left" in child.log_tail(), child.describe_end()
+            self.notes["a store stopped for lack of room"] += 1
+        self.restart(numbers)
 
     def restart(self, numbers: Sequence[int]) -> None:
         """Start stores that have ended; returns when all serve."""
@@ -117,6 +130,7 @@ class Arena:
         Returns: one line of figures.
         """
         self.wait_busy()
+        self.bring_back()
         self.load.stop()
         self.load.read_everything()
         self.history.check()

@@ -145,7 +145,7 @@ class PlainClient:
     def _region(self, key: bytes) -> RegionView | None:
         if not self._regions:
             try:
-                self._regions = self._calls.regions()
+                self._regions = self._calls.regions(patience_s=0.0)
             except ProbeFailed:
                 return None
         return next((region for region in self._regions if region.contains(key)), None)

@@ -13,7 +13,7 @@ from flaredb.cli.waiting import wait_until
 from tests.integration.cluster import Cluster
 
 pytestmark = pytest.mark.process
-END_DEADLINE_S = 30.0
+END_DEADLINE_S = 60.0
 
 
 def flip_a_bit(path: Path) -> None:

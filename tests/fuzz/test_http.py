@@ -16,7 +16,7 @@ from tests.integration.cluster import Cluster
 
 pytestmark = pytest.mark.process
 REQUESTS = 400
-ANSWER_DEADLINE_S = 10
+ANSWER_DEADLINE_S = 30
 PD_PATHS = (
     "health", "members", "version", "status", "stores", "store/{}", "store/{}/state?state={}", "store/{}/label",
     "store/{}/weight", "store/{}/limit", "region/id/{}", "region/key/{}", "regions", "regions/key?key={}&limit={}",

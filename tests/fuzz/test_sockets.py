@@ -17,8 +17,8 @@ import pytest
 
 from flaredb.cli.official_client import connected
 from flaredb.cli.ports import HOST
+from flaredb.cli.waiting import wait_until
 from flaredb.model.limits import MIB
-from flaredb.server.snapshot_limits import SnapshotLimits
 from flaredb.wire.peer_stream import FrameKind, Hello, encode_frame
 from flaredb.wire.snapshot_stream import SnapshotHead, SnapshotTotals, encode_chunk_head, encode_end
 from tests.fuzz.mutate import Hints, Mutator
@@ -28,8 +28,7 @@ from tests.integration.cluster import Cluster
 from tests.rim.snapshot_rig import CLUSTER, ONE, TWO, SnapshotRig, Source, snapshot_envelope, snapshot_rig
 
 STREAMS = 150
-DEADLINE_S = 20.0
-LIMITS = SnapshotLimits(answer_timeout_ms=200, stall_timeout_ms=200)
+DEADLINE_S = 60.0
 CHUNKS = [bytes([number]) * 300 for number in range(1, 6)]
 LARGE_BYTES, LARGE_PUTS = 64 * MIB, 12
 LARGE_KEPT_MAX = 6
@@ -77,7 +76,7 @@ async def test_snapshot_streams_of_any_content(tmp_path: Path) -> None:
     """Nothing is received that was not sent whole, nothing stays on disk or under way, and a sound one is taken."""
     rng = Random(1)
     mutator = Mutator(rng, Hints({}, (b"",)))
-    async with snapshot_rig(tmp_path, LIMITS) as rig:
+    async with snapshot_rig(tmp_path) as rig:
         frames = sound_stream()
         for _ in range(STREAMS):
             sent = damaged(frames, rng, mutator)
@@ -168,7 +167,13 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def check_memory(pid: int, limit_bytes: int) -> None:
+    """The process has given back what is above this; it may take it a moment."""
+    assert wait_until(lambda: resident_bytes(pid) < limit_bytes, DEADLINE_S), f"{resident_bytes(pid):,} bytes are kept"
+
+
 @pytest.mark.process
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc, which only Linux has")
 def test_grpc_frames_that_are_cut_oversized_or_noise(tmp_path: Path) -> None:
     """Each call ends with a status or an answer, nothing stays in memory, and both ports go on serving."""
@@ -184,11 +189,11 @@ def test_grpc_frames_that_are_cut_oversized_or_noise(tmp_path: Path) -> None:
             say(ports[number % 2], noise(rng))
             say(ports[number % 2], lying_call(rng))
         for pid, before in zip(pids, before_bytes, strict=True):
-            assert resident_bytes(pid) < before + GROWTH_BYTES_MAX
+            check_memory(pid, before + GROWTH_BYTES_MAX)
         for _ in range(LARGE_PUTS):
             answer = calls.store(address, "RawPut", DEADLINE_S, context=context, key=b"k", value=bytes(LARGE_BYTES))
             assert answer.region_error.HasField("raft_entry_too_large")
-        assert resident_bytes(pids[0]) < before_bytes[0] + LARGE_KEPT_MAX * LARGE_BYTES
+        check_memory(pids[0], before_bytes[0] + LARGE_KEPT_MAX * LARGE_BYTES)
         for target in (address, cluster.pd_address):
             with grpc.insecure_channel(target, options=[("grpc.max_send_message_length", -1)]) as channel:
                 call = channel.unary_unary("/tikvpb.Tikv/RawPut" if target == address else "/pdpb.PD/ScanRegions")

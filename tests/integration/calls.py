@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 
-from flaredb.cli.probe import Probe, RegionView
+from flaredb.cli.probe import Probe, RegionView, asked_again
 from flaredb.wire.pb import kvrpcpb_pb2, pdpb_pb2
 from flaredb.wire.services import PD_METHODS, TIKV_METHODS, Method
 
-CALL_DEADLINE_S = 10.0
+CALL_DEADLINE_S = 20.0
+PATIENCE_S = 20.0
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
@@ -29,10 +30,10 @@ class Calls:
         self.pd_address = pd_address
         self._channels: dict[str, grpc.Channel] = {}
 
-    def regions(self) -> list[RegionView]:
-        """All regions in key order, as PD knows them now."""
+    def regions(self, patience_s: float = PATIENCE_S) -> list[RegionView]:
+        """All regions in key order, as PD knows them now, asked again for so long. Errors: ProbeFailed."""
         with Probe(self.pd_address) as probe:
-            return probe.regions()
+            return asked_again(probe.regions, patience_s)
 
     def region_of(self, key: bytes) -> RegionView:
         """The region that holds ``key``, as PD knows it now."""
@@ -48,7 +49,8 @@ class Calls:
         method = PD_METHODS[name]
         if name != "GetMembers":
             fields.setdefault("header", pdpb_pb2.RequestHeader(cluster_id=self.cluster_id()))
-        return self._unary(self.pd_address, method)(method.request(**fields), timeout=CALL_DEADLINE_S)
+        call = self._unary(self.pd_address, method)
+        return call(method.request(**fields), timeout=CALL_DEADLINE_S, wait_for_ready=True)
 
     def cluster_id(self) -> int:
         """The cluster's id, which PD tells anyone."""

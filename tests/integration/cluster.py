@@ -14,10 +14,29 @@ from flaredb.cli.cluster_plan import private_plan, private_ports
 from flaredb.cli.local_cluster import READY_DEADLINE_S, LocalCluster, StoreProcess
 from flaredb.cli.official_client import connected
 from flaredb.cli.ports import PortPicker
-from flaredb.cli.probe import Probe, RegionView
+from flaredb.cli.probe import Probe, RegionView, asked_again
 from flaredb.cli.processes import Child, Processes
 from flaredb.cli.waiting import wait_until
 from flaredb.server.toml_text import merge
+
+START_DEADLINE_S = 2 * READY_DEADLINE_S
+PATIENCE_S = 20.0
+"""For PD to answer: it, too, may stand still for some seconds on a busy machine."""
+
+CALM: dict[str, Any] = {
+    "raftstore": {
+        "raft-election-timeout-ticks": 100,
+        "raft-min-election-timeout-ticks": 100,
+        "raft-max-election-timeout-ticks": 160,
+        "abnormal-leader-missing-duration": "30s",
+    }
+}
+"""Elections after 5 to 8 s, for tests that need a leader to stay: a process that stands still for some seconds on a
+busy machine is deposed otherwise. The first leaders do not wait for them."""
+
+
+PORTS = PortPicker()
+"""For tests that start processes by themselves."""
 
 
 class Cluster:
@@ -61,7 +80,7 @@ class Cluster:
         """The store processes, by number."""
         return self._local.stores
 
-    def start(self, deadline_s: float = READY_DEADLINE_S) -> list[RegionView]:
+    def start(self, deadline_s: float = START_DEADLINE_S) -> list[RegionView]:
         """Start everything that does not run; the regions, once each has taken a write."""
         for child in [self._local.pd, *(store.child for store in self.stores)]:
             if not child.is_running():
@@ -81,7 +100,7 @@ class Cluster:
         """SIGKILL one store."""
         self.store(number).child.kill()
 
-    def restart(self, number: int, deadline_s: float = READY_DEADLINE_S) -> None:
+    def restart(self, number: int, deadline_s: float = START_DEADLINE_S) -> None:
         """Start a store that has ended, on its old data and addresses; returns when it serves."""
         store = self.store(number)
         store.child.start()
@@ -89,7 +108,7 @@ class Cluster:
 
     def add_store(self) -> StoreProcess:
         """Start one store more; returns when it serves."""
-        return self._local.add_store(private_ports(self._picker))
+        return self._local.add_store(private_ports(self._picker), START_DEADLINE_S)
 
     def number_of(self, store_id: int) -> int:
         """The number of the store process with this id."""
@@ -99,7 +118,7 @@ class Cluster:
         """SIGKILL PD."""
         self._local.pd.kill()
 
-    def restart_pd(self, deadline_s: float = READY_DEADLINE_S) -> None:
+    def restart_pd(self, deadline_s: float = START_DEADLINE_S) -> None:
         """Start PD again after its end; returns when it serves."""
         self._local.pd.start()
         self._local.pd.wait_ready(deadline_s)
@@ -127,7 +146,8 @@ class Cluster:
     def leader_number(self, key: bytes) -> int:
         """Number of the store that leads the region of ``key`` according to PD; 0 if there is none."""
         with Probe(self.pd_address) as probe:
-            region = next(region for region in probe.regions() if region.contains(key))
+            regions = asked_again(probe.regions, PATIENCE_S)
+        region = next(region for region in regions if region.contains(key))
         return next((store.number for store in self.stores if store.store_id == region.leader_store_id), 0)
 
     @staticmethod

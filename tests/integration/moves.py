@@ -14,8 +14,12 @@ from flaredb.cli.probe import Probe, ProbeFailed, RangeChecksum, RegionView, sta
 from tests.integration.calls import Calls
 from tests.integration.cluster import Cluster
 
-MOVE_DEADLINE_S = 40.0
-QUICK_SCHEDULE = {"store-limit": 100_000_000, "max-store-down-time": "3s"}
+MOVE_DEADLINE_S = 60.0
+QUICK_SCHEDULE = {"store-limit": 100_000_000, "max-store-down-time": "10m"}
+"""A store that stands still for a few seconds is not down: replicas would leave it that no test has moved."""
+
+SOON_DOWN = {"max-store-down-time": "3s"}
+"""For tests in which a store is to be replaced."""
 
 
 class Orders:
@@ -31,8 +35,9 @@ class Orders:
         self.pd.post("/config", {name.replace("_", "-"): value for name, value in settings.items()})
 
     def settle_down(self) -> None:
-        """Nothing moves by itself, so that a test sees its own moves only."""
+        """Nothing moves by itself, so that a test sees its own moves only; what moves now comes to its end."""
         self.set(leader_schedule_limit=0, region_schedule_limit=0)
+        self.wait_idle()
 
     def add(self, name: str, region_id: int, **fields: Any) -> None:
         """Start an operator. Errors: PdRefused with PD's reason."""
@@ -88,8 +93,15 @@ def wait_gone(cluster: Cluster, number: int, region_id: int) -> None:
     cluster.wait_for(is_gone, MOVE_DEADLINE_S)
 
 
+def settled(cluster: Cluster) -> Cluster:
+    """The same cluster, in which PD moves nothing by itself any more."""
+    with Calls(cluster.pd_address) as calls:
+        Orders(cluster, calls).settle_down()
+    return cluster
+
+
 def checksum(cluster: Cluster, region: RegionView, store_id: int) -> RangeChecksum:
-    """The checksum of one replica, read there after it has caught up with its leader."""
+    """The checksum of one replica, read there after it has caught up with its leader. Errors: ProbeFailed."""
     with Probe(cluster.pd_address) as probe:
         return probe.checksum(region, store_id)
 
@@ -129,7 +141,7 @@ def insist(call: Callable[[], Any], deadline_s: float = MOVE_DEADLINE_S) -> Any:
     return results[0]
 
 
-def ctl(cluster: Cluster, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def ctl(cluster: Cluster, *arguments: str, timeout_s: float = 100.0) -> subprocess.CompletedProcess[str]:
     """`flaredb ctl` as a person runs it, in a pipe."""
     command = [sys.executable, "-P", "-m", "flaredb", "ctl", "--pd", cluster.pd_address, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)

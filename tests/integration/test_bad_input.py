@@ -18,17 +18,20 @@ import pytest
 
 from flaredb.cli.local_cluster import StoreProcess
 from flaredb.cli.official_client import connected
-from flaredb.cli.ports import HOST, PortPicker
+from flaredb.cli.ports import HOST
 from flaredb.model.limits import KEY_SIZE_BYTES_MAX, MIB
+from flaredb.server.toml_text import merge
 from flaredb.wire.pb import kvrpcpb_pb2, metapb_pb2, pdpb_pb2, tikvpb_pb2
 from flaredb.wire.services import TIKV_METHODS
 from tests.integration.calls import Calls, context_for, status_of
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import CALM, PORTS, Cluster
+from tests.integration.moves import settled
 
 pytestmark = pytest.mark.process
-REFUSAL_DEADLINE_S = 30
-ANSWER_DEADLINE_S = 10
-STOP_DEADLINE_S = 5
+REFUSAL_DEADLINE_S = 90
+ANSWER_DEADLINE_S = 20
+STOP_DEADLINE_S = 30
+SILENCE_S = 1.0
 USAGE, FAILURE = 2, 1
 
 
@@ -53,13 +56,13 @@ def refused(*arguments: str) -> tuple[int, str]:
 @contextlib.contextmanager
 def taken_port() -> Iterator[int]:
     """A port that somebody else listens on."""
-    port = PortPicker().pick()
+    port = PORTS.pick()
     with socket.create_server((HOST, port)):
         yield port
 
 
 def pd_arguments(directory: Path, **flags: str) -> list[str]:
-    given = {"client-urls": f"http://{HOST}:{PortPicker().pick()}", "data-dir": str(directory / "pd"), **flags}
+    given = {"client-urls": f"http://{HOST}:{PORTS.pick()}", "data-dir": str(directory / "pd"), **flags}
     return ["pd", *(part for name, value in given.items() for part in (f"--{name}", value))]
 
 
@@ -177,14 +180,14 @@ def test_data_directory_that_is_a_file(cluster: Cluster, tmp_path: Path) -> None
 
 
 def test_store_that_waits_for_pd_says_so_and_can_be_stopped(tmp_path: Path) -> None:
-    nobody = f"{HOST}:{PortPicker().pick()}"
+    nobody = f"{HOST}:{PORTS.pick()}"
     log_path = tmp_path / "store.log"
     with log_path.open("w") as log:
         arguments = server_arguments(tmp_path, nobody)
         store = subprocess.Popen([sys.executable, "-P", "-m", "flaredb", *arguments], stderr=log)
     try:
         Cluster.wait_for(lambda: nobody in log_path.read_text())
-        assert "trying again until it works" in log_path.read_text()
+        Cluster.wait_for(lambda: "trying again until it works" in log_path.read_text())
         store.send_signal(signal.SIGTERM)
         assert store.wait(STOP_DEADLINE_S) == 0
     finally:
@@ -198,9 +201,9 @@ def test_store_that_waits_for_pd_says_so_and_can_be_stopped(tmp_path: Path) -> N
 
 @pytest.fixture(scope="module", params=["library", "built-in"])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    config = {"server": {"grpc-server": request.param}}
+    config = merge(CALM, {"server": {"grpc-server": request.param}})
     with Cluster(tmp_path_factory.mktemp("bad-input"), split_keys=("g",), config=config) as cluster:
-        yield cluster
+        yield settled(cluster)
 
 
 @pytest.fixture
@@ -456,7 +459,7 @@ def test_http_request_on_a_port(cluster: Cluster, name: str) -> None:
         received = b""
         with contextlib.suppress(ConnectionError):
             noisy.sendall(request)
-            received = read_to_end(noisy)
+            received = read_to_end(noisy, ANSWER_DEADLINE_S if name == "status" else SILENCE_S)
     if name == "status":
         assert received.startswith(b"HTTP/1.1 200")
 
@@ -478,7 +481,7 @@ def test_peer_port_tells_a_stranger_from_a_store(cluster: Cluster) -> None:
         noisy.sendall(b"GET /status HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             assert read_to_end(noisy) == b""
-    assert "peer port: connection from" in cluster.log(1)
+    cluster.wait_for(lambda: "peer port: connection from" in cluster.log(1))
 
 
 def test_many_silent_connections_do_not_keep_others_out(cluster: Cluster) -> None:
@@ -495,9 +498,9 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection((HOST, port), timeout=ANSWER_DEADLINE_S)
 
 
-def read_to_end(connection: socket.socket) -> bytes:
-    """What the other side says until it closes, or until it has said nothing for a second."""
-    connection.settimeout(1.0)
+def read_to_end(connection: socket.socket, silence_s: float = SILENCE_S) -> bytes:
+    """What the other side says until it closes, or until it has said nothing for a while."""
+    connection.settimeout(silence_s)
     parts = []
     with contextlib.suppress(TimeoutError):
         while part := connection.recv(65536):

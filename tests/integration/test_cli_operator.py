@@ -10,21 +10,25 @@ import pty
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from flaredb.cli.ctl.http import Pd
 from flaredb.cli.main import main
 from flaredb.cli.waiting import wait_until
 from flaredb.testing import Cluster
+from tests.integration.cluster import CALM
 
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(stores=3, split_keys=("m",)) as running:
+    with Cluster(stores=3, split_keys=("m",), config=CALM) as running:
+        # Otherwise PD itself says 10 s after a kill that the store is down.
+        Pd(running.address).post("/config", {"max-store-down-time": "10m"})
         yield running
 
 
@@ -42,6 +46,24 @@ def told(cluster: Cluster, *arguments: str) -> tuple[int, dict[str, Any]]:
     return code, answer
 
 
+def told_at_last(
+    cluster: Cluster, is_right: Callable[[int, dict[str, Any]], bool], *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    """The same, asked again until it is right: who stands still on a busy machine does not answer in time."""
+    seen: list[tuple[int, dict[str, Any]]] = []
+
+    def ask() -> bool:
+        seen[:] = [told(cluster, *arguments)]
+        return is_right(*seen[0])
+
+    assert wait_until(ask, DEADLINE_S), seen
+    return seen[0]
+
+
+def without_rates(view: dict[str, Any]) -> list[int]:
+    return [store["id"] for store in view["stores"] if store["rates"] is None]
+
+
 def test_load_shows_in_top(cluster: Cluster) -> None:
     short = ("--seconds", "0.5", "--warm-up", "0")
     code, result = told(cluster, "bench", "mixed", *short, "--keys", "500", "--concurrency", "8")
@@ -49,8 +71,8 @@ def test_load_shows_in_top(cluster: Cluster) -> None:
     assert result["errors"] == {}
     assert {"get", "put", "all"} == set(result["calls"])
     assert result["calls"]["all"]["done"] > 0
-    code, view = told(cluster, "top", "--once", "--interval", "0.3")
-    assert [store["rates"] is not None for store in view["stores"]] == [True] * 3
+    _, view = told_at_last(cluster, lambda _, view: not without_rates(view), "top", "--once", "--interval", "0.3")
+    assert len(view["stores"]) == 3
     assert len(view["region_list"]) == 2
     code, result = told(cluster, "bench", "put", "--rate", "50", *short, "--cleanup")
     assert (code, result["load"]["loop"], result["unsent"]) == (0, "open", 0)
@@ -88,17 +110,19 @@ def test_top_on_a_terminal_draws_sorts_and_ends(cluster: Cluster) -> None:
 
 
 def test_status_of_a_whole_cluster(cluster: Cluster) -> None:
-    healthy = wait_until(lambda: told(cluster, "status")[0] == 0, DEADLINE_S)
-    _, answer = told(cluster, "status")
-    assert healthy, answer
+    _, answer = told_at_last(
+        cluster, lambda code, answer: code == 0 and all(store["answers"] for store in answer["stores"]), "status"
+    )
     assert answer["sentence"] == "Healthy: 3 stores, 2 regions with 3 replicas each."
     assert answer["survives"]["store_failures"] == 1
-    assert all(store["answers"] for store in answer["stores"])
 
 
 def test_doctor_of_a_whole_cluster(cluster: Cluster) -> None:
-    _, answer = told(cluster, "doctor")
-    assert {item["severity"] for item in answer["findings"] if item["check"] in ("pd", "reach", "clock")} == {"ok"}
+    def is_well(_: int, answer: dict[str, Any]) -> bool:
+        looked_at = [item for item in answer["findings"] if item["check"] in ("pd", "reach", "clock")]
+        return {item["severity"] for item in looked_at} == {"ok"}
+
+    told_at_last(cluster, is_well, "doctor")
 
 
 def test_a_store_that_was_killed_is_told_at_once(cluster: Cluster) -> None:
@@ -109,20 +133,22 @@ def test_a_store_that_was_killed_is_told_at_once(cluster: Cluster) -> None:
     assert answer["sentence"].startswith(f"Degraded: store {gone} does not answer")
     assert answer["survives"]["store_failures"] == 0
     assert [store["id"] for store in answer["stores"] if not store["serves"]] == [gone]
-    _, view = told(cluster, "top", "--once", "--interval", "0.3")
-    assert [store["id"] for store in view["stores"] if store["rates"] is None] == [gone]
+    about_it = ("ctl", "why", "store", str(gone))
+    _, why = told_at_last(cluster, lambda _, why: why["not_answering"] == [gone], *about_it)
+    assert why["why"].startswith(f"Store {gone} is up"), "PD has not missed it yet"
+    told_at_last(cluster, lambda _, view: without_rates(view) == [gone], "top", "--once", "--interval", "0.3")
     code, out, _ = run(cluster, "top", "--once", "--interval", "0.3", "-o", "table")
     assert code == 1
     assert "no answer" in out
-    _, why = told(cluster, "ctl", "why", "store", str(gone))
-    assert why["not_answering"] == [gone]
-    assert why["why"].startswith(f"Store {gone} is up"), "PD has not missed it yet"
-    code, out, _ = run(cluster, "ctl", "why", "key", "a")
-    assert out.endswith(f" But store {gone} does not answer right now.\n")
-    code, answer = told(cluster, "doctor")
-    (problem,) = [item for item in answer["findings"] if item["severity"] == "problem"]
+    silent = f" But store {gone} does not answer right now.\n"
+    assert wait_until(lambda: run(cluster, "ctl", "why", "key", "a")[1].endswith(silent), DEADLINE_S)
+
+    def is_told_alone(_: int, answer: dict[str, Any]) -> bool:
+        problems = [item["finding"] for item in answer["findings"] if item["severity"] == "problem"]
+        return len(problems) == 1 and problems[0].startswith(f"store {gone} cannot be reached at 127.0.0.1")
+
+    code, _ = told_at_last(cluster, is_told_alone, "doctor")
     assert code == 2
-    assert problem["finding"].startswith(f"store {gone} cannot be reached at 127.0.0.1")
 
 
 def test_without_a_majority_it_is_unavailable(cluster: Cluster) -> None:

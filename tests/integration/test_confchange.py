@@ -14,11 +14,13 @@ import pytest
 from flaredb.cli.ctl.http import PdRefused
 from flaredb.cli.official_client import connected
 from flaredb.cli.probe import status_json
+from flaredb.server.toml_text import merge
 from tests.integration.calls import Calls
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import CALM, Cluster
 from tests.integration.moves import (
     MOVE_DEADLINE_S,
     QUICK_SCHEDULE,
+    SOON_DOWN,
     Orders,
     checksum,
     ctl,
@@ -43,9 +45,12 @@ ROWS = {b"%04d" % number: b"value of %d " % number * 8 for number in range(2_000
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three stores, one region on all of them, and PD that moves nothing by itself."""
-    with Cluster(tmp_path, split_keys=(), config=QUICK_STORES) as running:
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Three stores, one region on all of them, and PD that moves nothing by itself. A test may add to the stores'
+    configuration.
+    """
+    config = merge(QUICK_STORES, getattr(request, "param", {}))
+    with Cluster(tmp_path, split_keys=(), config=config) as running:
         yield running
 
 
@@ -94,7 +99,7 @@ def follower(orders: Orders, region_id: int) -> int:
 def test_a_replica_is_added_and_another_removed_by_order(cluster: Cluster, calls: Calls, orders: Orders) -> None:
     load(cluster)
     region_id = only_region(calls)
-    before = checksum(cluster, orders.region(region_id), orders.region(region_id).leader_store_id)
+    before = insist(lambda: checksum(cluster, orders.region(region_id), orders.region(region_id).leader_store_id))
     orders.set(enable_remove_extra_replica=False)
     fourth = cluster.add_store()
     orders.add_when_free("add-peer", region_id, store_id=fourth.store_id)
@@ -107,6 +112,7 @@ def test_a_replica_is_added_and_another_removed_by_order(cluster: Cluster, calls
     assert everything(cluster) == ROWS
 
 
+@pytest.mark.parametrize("cluster", [CALM], indirect=True, ids=["calm"])
 def test_pd_moves_a_replica_with_a_quorum_at_each_step(cluster: Cluster, calls: Calls, orders: Orders) -> None:
     """transfer-peer while a client writes: every configuration that PD sees has a majority that is alive."""
     load(cluster)
@@ -141,12 +147,11 @@ def test_a_new_replica_catches_up_by_a_snapshot_once_the_log_is_gone(
 ) -> None:
     load(cluster)
     region_id = only_region(calls)
-    leader = cluster.store(cluster.leader_number(b""))
 
     def is_compacted() -> bool:
-        return bool(
-            status_json(leader.ports.status_address, f"/region/{region_id}")["apply_state"]["truncated_index"] > 5
-        )
+        leader = cluster.store(cluster.leader_number(b""))
+        facts = insist(lambda: status_json(leader.ports.status_address, f"/region/{region_id}"))
+        return bool(facts["apply_state"]["truncated_index"] > 5)
 
     client = cluster.client()
     for number in range(30):
@@ -160,7 +165,7 @@ def test_a_new_replica_catches_up_by_a_snapshot_once_the_log_is_gone(
 
     cluster.wait_for(is_learner, MOVE_DEADLINE_S)
     assert len(set(equal_checksums(calls, cluster).values())) == 1
-    assert "snapshot is installed" in cluster.log(4)
+    cluster.wait_for(lambda: "snapshot is installed" in cluster.log(4))
 
 
 def test_a_peer_removed_while_it_sleeps_is_destroyed_when_it_wakes(
@@ -221,12 +226,14 @@ def test_a_store_is_drained_until_it_is_a_tombstone(cluster: Cluster, calls: Cal
     (region,) = calls.regions()
     assert leaving.store_id not in {peer.store_id for peer in region.meta.peers}
     assert len(region.meta.peers) == 3
+    wait_gone(cluster, 1, region.id)
     assert holds(cluster, 1) == []
     assert everything(cluster) == ROWS
     equal_checksums(calls, cluster)
 
 
 def test_a_store_that_is_down_is_replaced_unaided(cluster: Cluster, calls: Calls, orders: Orders) -> None:
+    orders.set(**SOON_DOWN)
     load(cluster)
     region_id = only_region(calls)
     cluster.add_store()
@@ -236,12 +243,13 @@ def test_a_store_that_is_down_is_replaced_unaided(cluster: Cluster, calls: Calls
     assert everything(cluster) == ROWS
 
 
+@pytest.mark.timeout(240)
 def test_a_fourth_store_ends_with_its_share(cluster: Cluster, calls: Calls, orders: Orders) -> None:
     """Twelve regions on three stores: leaders and replicas spread to the newcomer, and then nothing moves any more."""
     orders.set(leader_schedule_limit=4, region_schedule_limit=64)
     load(cluster)
     keys = [b"%04d" % (number * 160) for number in range(1, 12)]
-    assert calls.pd("SplitRegions", split_keys=keys).finished_percentage == 100
+    cluster.wait_for(lambda: calls.pd("SplitRegions", split_keys=keys).finished_percentage == 100)
     cluster.add_store()
 
     def is_even() -> bool:
@@ -298,7 +306,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 # ------------------------------------------------ kills
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(4, marks=pytest.mark.timeout(300)), pytest.param(50, marks=pytest.mark.soak)]
+)
 def test_moves_survive_kills_of_sender_receiver_and_pd(
     rounds: int, cluster: Cluster, calls: Calls, orders: Orders
 ) -> None:

@@ -17,17 +17,18 @@ from typing import Any
 import pytest
 
 import flaredb.cli.demo as demo_module
-from flaredb.cli.cluster_plan import private_plan
+from flaredb.cli.cluster_plan import PEER_PORT, STATUS_PORT, STORE_PORT, private_plan
 from flaredb.cli.demo import DemoOptions
 from flaredb.cli.official_client import connected
-from flaredb.cli.ports import HOST, PortPicker
+from flaredb.cli.ports import HOST
 from flaredb.cli.probe import Probe
 from flaredb.cli.processes import Processes
 from flaredb.cli.waiting import wait_until
+from tests.integration.cluster import PORTS
 
 pytestmark = pytest.mark.process
-START_DEADLINE_S = 30
-STOP_DEADLINE_S = 30
+START_DEADLINE_S = 60
+STOP_DEADLINE_S = 60
 
 
 @contextlib.contextmanager
@@ -69,8 +70,18 @@ def pids_of(facts: dict[str, Any]) -> list[int]:
     return [facts["pd_pid"], *(store["pid"] for store in facts["stores"])]
 
 
+@contextlib.contextmanager
+def listened_on(*ports: int) -> Iterator[None]:
+    """Somebody listens on these ports, whether they were free or not."""
+    with contextlib.ExitStack() as held:
+        for port in ports:
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server((HOST, port)))
+        yield
+
+
 def free_port() -> str:
-    return str(PortPicker().pick())
+    return str(PORTS.pick())
 
 
 def test_demo_serves_an_unmodified_client_and_leaves_nothing(tmp_path: Path) -> None:
@@ -101,22 +112,28 @@ def test_demo_serves_an_unmodified_client_and_leaves_nothing(tmp_path: Path) -> 
 def test_demo_keeps_its_data_directory(tmp_path: Path) -> None:
     data = tmp_path / "data"
     options = ("--data-dir", str(data), "--stores", "1", "--split-keys", "g,hex:78", "--pd-port", free_port())
-    with demo(tmp_path, *options) as (_, facts), connected(facts["pd"]) as client:
-        client.batch_put({b"a": b"1", b"m": b"2", b"z": b"3"})
-    with demo(tmp_path, "--data-dir", str(data)) as (_, again):
-        assert again["pd"] == facts["pd"]
-        assert [store["address"] for store in again["stores"]] == [store["address"] for store in facts["stores"]]
-        with connected(again["pd"]) as client:
-            assert client.scan(b"", None, 10) == [(b"a", b"1"), (b"m", b"2"), (b"z", b"3")]
-        with Probe(again["pd"]) as probe:
-            assert [region.meta.start_key for region in probe.regions()] == [b"", b"g", b"x"]
+    # Another demo of this machine could take the usual ports between the two starts.
+    with listened_on(STORE_PORT, PEER_PORT, STATUS_PORT):
+        with demo(tmp_path, *options) as (_, facts), connected(facts["pd"]) as client:
+            client.batch_put({b"a": b"1", b"m": b"2", b"z": b"3"})
+        with demo(tmp_path, "--data-dir", str(data)) as (_, again):
+            check_is_kept(facts, again)
+
+
+def check_is_kept(facts: dict[str, Any], again: dict[str, Any]) -> None:
+    assert again["pd"] == facts["pd"]
+    assert [store["address"] for store in again["stores"]] == [store["address"] for store in facts["stores"]]
+    with connected(again["pd"]) as client:
+        assert client.scan(b"", None, 10) == [(b"a", b"1"), (b"m", b"2"), (b"z", b"3")]
+    with Probe(again["pd"]) as probe:
+        assert [region.meta.start_key for region in probe.regions()] == [b"", b"g", b"x"]
 
 
 def test_killed_demo_takes_its_processes_along(tmp_path: Path) -> None:
     with demo(tmp_path, "--stores", "1", "--pd-port", free_port()) as (process, facts):
         process.kill()
         process.wait()
-    assert wait_until(lambda: not any(is_alive(pid) for pid in pids_of(facts)), 15)
+    assert wait_until(lambda: not any(is_alive(pid) for pid in pids_of(facts)), STOP_DEADLINE_S)
 
 
 def test_a_port_taken_after_it_was_looked_at_makes_the_demo_try_others(
@@ -124,7 +141,7 @@ def test_a_port_taken_after_it_was_looked_at_makes_the_demo_try_others(
 ) -> None:
     with socket.create_server((HOST, 0)) as quicker:
         taken = quicker.getsockname()[1]
-        first = private_plan(2, (), PortPicker())
+        first = private_plan(2, (), PORTS)
         plans = [replace(first, stores=(first.stores[0], replace(first.stores[1], peer=taken)))]
         look = demo_module._plan
         monkeypatch.setattr(demo_module, "_plan", lambda *given: plans.pop() if plans else look(*given))
@@ -143,7 +160,7 @@ def test_store_file_that_a_store_refuses_is_told(tmp_path: Path) -> None:
     config = tmp_path / "store.toml"
     config.write_text("[raftstore]\nraft-hearbeat-ticks = 3\n")
     ran = subprocess.run(
-        [sys.executable, "-m", "flaredb", "demo", "--config", str(config)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "flaredb", "demo", "--config", str(config)], capture_output=True, text=True, timeout=90
     )
     assert ran.returncode == 2
     assert "did you mean raftstore.raft-heartbeat-ticks?" in ran.stderr

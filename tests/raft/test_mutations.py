@@ -15,6 +15,9 @@ from .mutants import MUTANTS, Mutant
 REPOSITORY = Path(__file__).parents[2]
 CORE = REPOSITORY / "src" / "flaredb" / "raft"
 CLUSTER_SEEDS = 150
+RUN_DEADLINE_S = 300
+pytestmark = pytest.mark.timeout(RUN_DEADLINE_S + 20)
+
 TESTS_FAILED = 1
 """pytest's exit status when tests ran and some failed; a broken import or an unknown test gives another."""
 
@@ -65,7 +68,7 @@ def run(where: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=RUN_DEADLINE_S,
     )
 
 

@@ -8,13 +8,14 @@ import threading
 
 HOST = "127.0.0.1"
 CHUNK_BYTES = 64 * 1024
-JOIN_DEADLINE_S = 10.0
+JOIN_DEADLINE_S = 30.0
 
 
 class ReplyProxy:
     """Carries connections to ``target_port``; as a context manager it ends them all.
 
-    While ``loses_replies`` is set, what the store sends goes nowhere; what clients send always arrives.
+    While ``loses_replies`` is set, what the store sends goes nowhere, and nor does it later on a connection that was
+    broken meanwhile; what clients send always arrives.
     """
 
     def __init__(self) -> None:
@@ -31,8 +32,9 @@ class ReplyProxy:
         return f"{HOST}:{self._listener.getsockname()[1]}"
 
     def break_connections(self) -> None:
-        """End every connection; later ones are carried."""
+        """End every connection; later ones are carried, with their replies."""
         ends, self._ends = self._ends, []
+        self.loses_replies.clear()
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -71,7 +73,7 @@ class ReplyProxy:
     def _pump(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
-                if is_reply and self.loses_replies.is_set():
+                if is_reply and (self.loses_replies.is_set() or source not in self._ends):
                     self.lost_bytes += len(data)
                 else:
                     sink.sendall(data)

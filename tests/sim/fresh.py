@@ -12,6 +12,9 @@ from flaredb.sim.run import Report, run
 from .conftest import SEEDS, first_fresh_seed
 
 SECONDS = 60
+TIMEOUT_S = 600
+"""Of a lot, which is all work and no waiting: other work on the same cores makes it many times slower."""
+
 SEEDS_PER_LOT = 10
 LOTS_OF_A = range(SEEDS // SEEDS_PER_LOT // 2)
 LOTS_OF_B = range(LOTS_OF_A.stop, SEEDS // SEEDS_PER_LOT)

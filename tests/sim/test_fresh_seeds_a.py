@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from .fresh import LOTS_OF_A, check_lot
+from .fresh import LOTS_OF_A, TIMEOUT_S, check_lot
 
 
+@pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize("lot", LOTS_OF_A)
 def test_fresh_seeds_hold_every_promise(lot: int) -> None:
     check_lot(lot)

@@ -125,9 +125,9 @@ def _busy_history(operations: int, clients: int) -> list[Operation]:
 
 def test_a_hundred_thousand_operations_on_one_hot_key() -> None:
     history = _busy_history(100_000, 50)
-    started = time.perf_counter()
+    started = time.process_time()
     assert check_key(history) is None
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
     late = history[-1].invoked + 1_000
     stale = next(op.value for op in history if op.kind is WRITE)
     assert check_key([*history, Operation(READ, late, late + 1, stale)]) is not None
@@ -135,6 +135,6 @@ def test_a_hundred_thousand_operations_on_one_hot_key() -> None:
 
 def test_the_search_takes_long_histories_of_few_clients() -> None:
     history = [*_busy_history(4_000, 4), Operation(WRITE, 50_000, 50_001, None)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert check_key(history) is None
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0

@@ -6,6 +6,7 @@ import pytest
 
 from flaredb.sim.run import run
 
+from .fresh import TIMEOUT_S
 from .mutants import MUTANTS, Mutant
 
 
@@ -23,6 +24,7 @@ def test_a_known_bug_is_found(mutant: Mutant) -> None:
     raise AssertionError(f"{mutant.seeds} seeds found nothing")
 
 
+@pytest.mark.timeout(TIMEOUT_S)
 def test_without_the_bug_the_same_seeds_pass() -> None:
     """So it is the bug that is found, not the shape of the run."""
     for shape in sorted({mutant.shape for mutant in MUTANTS}, key=str):

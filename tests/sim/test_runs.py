@@ -14,7 +14,7 @@ from flaredb.sim.options import draw
 from flaredb.sim.run import run
 
 from .conftest import SEEDS
-from .fresh import LOTS_OF_A, LOTS_OF_B, SECONDS, SEEDS_PER_LOT, check
+from .fresh import LOTS_OF_A, LOTS_OF_B, SECONDS, SEEDS_PER_LOT, TIMEOUT_S, check
 
 SOAK_FROM = 1_000
 
@@ -36,6 +36,7 @@ def test_short_runs_see_splits_and_moves_too(seed: int) -> None:
 HASH = "import sys; from tests.sim.fresh import check; print(check(int(sys.argv[1]), 10).trace_hash)"
 
 
+@pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_seed_runs_the_same_in_every_process(seed: int) -> None:
     hashes = set()
@@ -47,7 +48,7 @@ def test_a_seed_runs_the_same_in_every_process(seed: int) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=TIMEOUT_S / 2,
         )
         assert done.returncode == 0, done.stderr
         hashes.add(done.stdout)
