@@ -15,7 +15,7 @@ from flaredb.model.commands import COMPARE_AND_SWAP, PUT, CasResult, Get, Write
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.outcomes import Cause, Failed, Lost, NotSent, Refusal
 from flaredb.model.region import Peer, Region, RegionEpoch
-from flaredb.rpc.kv import KvCall, KvLinks, KvLinkSettings
+from flaredb.rpc.kv import KvCall, KvLink, KvLinks, KvLinkSettings
 from flaredb.server.grpc_server import make_server
 from flaredb.server.service import KvService
 from flaredb.wire.raw_requests import encode_context, encode_request
@@ -32,7 +32,7 @@ def now_ms() -> int:
 class Call(KvCall):
     """A call that notes its outcome."""
 
-    def __init__(self, command: Any, due_in_ms: int = 10_000) -> None:
+    def __init__(self, command: Any, due_in_ms: int = 30_000) -> None:
         self.method, self.request = encode_request(command, CONTEXT)
         self.due_ms = now_ms() + due_in_ms
         self.outcomes: list[Any] = []
@@ -76,7 +76,10 @@ class Rig:
         self.port = 0
         self._frames = frames
         self._server: grpc.aio.Server | None = None
-        self.links = KvLinks(self._address, now_ms, settings)
+        self.ahead_ms = 0
+        """Moves the links' clock on."""
+
+        self.links = KvLinks(self._address, lambda: now_ms() + self.ahead_ms, settings)
         self.resolved = 0
 
     async def _address(self, store_id: int) -> str:
@@ -102,7 +105,8 @@ class Rig:
 
 @asynccontextmanager
 async def rig(frames: bool = True, **settings: Any) -> AsyncIterator[Rig]:
-    made = Rig(KvLinkSettings(**settings), frames)
+    # This process may stand still for longer than the usual patience with a store that does not take connections.
+    made = Rig(KvLinkSettings(connect_timeout_ms=30_000, **settings), frames)
     await made.start()
     try:
         yield made
@@ -158,6 +162,24 @@ async def test_a_store_without_frames_is_called_one_by_one() -> None:
         assert made.resolved == 1
 
 
+async def test_why_frames_are_refused_is_heard_though_a_write_fails_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = KvLink._write_all
+
+    async def fails_first(self: KvLink, stream: Any, channel: grpc.aio.Channel) -> None:
+        if stream is None:
+            return await plain(self, stream, channel)
+        frame = self._next_frame()
+        assert frame
+        await stream.write(frame)
+        raise grpc.aio.UsageError("the call has ended")
+
+    monkeypatch.setattr(KvLink, "_write_all", fails_first)
+    async with rig(frames=False) as made:
+        calls = [put(b"%02d" % number) for number in range(20)]
+        made.send(*calls)
+        assert [await call.outcome() for call in calls] == [None] * 20
+
+
 @pytest.mark.parametrize("frames", [True, False])
 async def test_nobody_listens(frames: bool) -> None:
     async with rig(frames) as made:
@@ -204,16 +226,18 @@ async def test_a_store_that_comes_back_is_dialled_again() -> None:
 async def test_a_silent_store_does_not_keep_calls_for_ever() -> None:
     async with rig(unanswered_max=2, sweep_ms=5, gather_ms=1) as made:
         made.store.holds = True
-        sent = [put(b"a", due_in_ms=60), put(b"b", due_in_ms=60)]
+        sent = [put(b"a"), put(b"b")]
         made.send(*sent)
         await until(lambda: len(made.store.held) == 2, "the store to have both")
-        waiting = put(b"c", due_in_ms=60)
+        waiting = put(b"c")
         made.send(waiting)
+        made.ahead_ms = 60_000
         assert [type(await call.outcome()) for call in sent] == [Lost, Lost]
         outcome = await waiting.outcome()
         assert isinstance(outcome, NotSent)
         assert outcome.cause is Cause.STORE_SLOW
         # Their answers come too late; the place they took is free again.
+        made.ahead_ms = 0
         made.store.holds = False
         made.store.release()
         later = get(b"a")

@@ -141,7 +141,8 @@ class ForkedProcess:
         """Its exit status once it has ended; an end of which the word was lost counts as one too."""
         while (status := self._nursery.status_of(self._id, LAST_WORD_S)) is None:
             if not _exists(self.pid):
-                return self._nursery.status_of(self._id) or UNKNOWN_STATUS
+                status = self._nursery.status_of(self._id)
+                return UNKNOWN_STATUS if status is None else status
         return status
 
     def send_signal(self, number: int) -> None:

@@ -24,6 +24,7 @@ from flaredb.wire.raw_requests import RawMethod
 from flaredb.wire.services import TIKV_METHODS
 
 _BATCH_COMMANDS = TIKV_METHODS["BatchCommands"].path
+_STATUS_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,9 @@ class KvLink:
             writer = loop.create_task(self._write_all(stream, channel))
             try:
                 await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+                if stream is not None and not reader.done():
+                    # A write fails as soon as the call has ended. Why it ended the reader hears a little later.
+                    await asyncio.wait((reader,), timeout=_STATUS_WAIT_S)
                 ended = reader if reader.done() else writer
                 why = ended.exception() or "it closed the connection"
             finally:
