@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from flaredb.testing import Cluster
+from tests.integration.cluster import CALM
 
 pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(stores=3, split_keys=["row/5"]) as running:
+    with Cluster(stores=3, split_keys=["row/5"], config=CALM) as running:
         yield running
 
 

@@ -46,10 +46,13 @@ async def rig(tmp_path: Path) -> AsyncIterator[OrderRig]:
 
 
 def test_looking_at_ports() -> None:
+    # Of the ports that the system gives to anyone, another process may take this one once it is free again.
+    port = PortPicker().pick()
+    address = f"127.0.0.1:{port}"
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert observe.try_port(address) == Port.TAKEN
         assert observe.dial(address) == Dialled.CONNECTED
     assert observe.try_port(address) == Port.FREE
@@ -126,7 +129,8 @@ def test_a_configuration_that_cannot_be_used_is_a_finding(tmp_path: Path) -> Non
     assert "adr" in of("config", found)[0]["finding"]
 
 
-async def test_a_cluster(rig: OrderRig) -> None:
+async def test_a_cluster(rig: OrderRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flaredb.cli.doctor.pd_clock.TIMEOUT_S", 30.0)
     code, found = await asyncio.to_thread(findings, "-u", f"127.0.0.1:{rig.pd.port}")
     assert code == 2, "its stores are made up"
     assert of("pd", found)[0]["severity"] == "ok"

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from flaredb.testing import Cluster
+from tests.integration.cluster import CALM
 
 
 @pytest.fixture(scope="package")
 def shared_cluster() -> Iterator[Cluster]:
-    """Three stores, two regions; tests leave it whole."""
-    with Cluster(stores=3, split_keys=("L",)) as cluster:
+    """Three stores, two regions, leaders that stay while a store stands still for seconds; tests leave it whole."""
+    with Cluster(stores=3, split_keys=("L",), config=CALM) as cluster:
         yield cluster
 
 

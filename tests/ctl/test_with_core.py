@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from flaredb.model.ids import StoreId
-from flaredb.pd.messages import Call, Called
+from flaredb.pd.messages import Call, Called, SetScheduleConfig
 from flaredb.server.order_streams import OrderStreams
 from flaredb.server.pd_api import PdApi
 from flaredb.server.pd_pages import make_runner
@@ -28,6 +28,11 @@ class Served:
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
         self.port = 0
+        self.answered: list[str] = []
+        """Methods and paths of the requests."""
+
+    async def note(self, request: web.BaseRequest, _response: web.StreamResponse) -> None:
+        self.answered.append(f"{request.method} {request.path}")
 
     async def call(self, request: Call) -> Any:
         """As PdLoop.call; what the core holds is answered by a later tick."""
@@ -68,6 +73,7 @@ async def served() -> AsyncIterator[Served]:
         started_at_s=0,
     )
     runner = make_runner(api, rig.call)
+    runner.app.on_response_prepare.append(rig.note)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -86,7 +92,7 @@ async def served() -> AsyncIterator[Served]:
 async def quiet(served: Served) -> None:
     """The holding after PD's start is over, and nothing moves by itself."""
     await served.done("scheduler pause all 3600")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not served.cluster.is_quiet() or "more regions" in (await served.done("why store 1")).out:
             await asyncio.sleep(0.01)
 
@@ -98,7 +104,14 @@ async def stores_of(served: Served, region_id: int) -> list[str]:
 
 
 async def test_a_store_is_drained_to_a_tombstone(served: Served) -> None:
-    ran = await served.done("store delete 4 --wait")
+    # A drain takes a few milliseconds here: it begins when the command has seen what there is to move.
+    await served.done("config set replica-schedule-limit 0")
+    draining = asyncio.create_task(served.done("store delete 4 --wait"))
+    async with asyncio.timeout(30):
+        while served.answered[-1] != "GET /pd/api/v1/store/4":
+            await asyncio.sleep(TICK_S)
+    await served.call(SetScheduleConfig((("replica-schedule-limit", 64),)))
+    ran = await draining
     assert ran.out == "store 4 is a tombstone: it holds nothing any more and may be stopped\n"
     assert "regions left" in ran.err
     assert not served.cluster.peers_on(4)
@@ -142,7 +155,7 @@ async def test_a_region_is_split_by_hand(served: Served) -> None:
     await quiet(served)
     last = max(served.cluster.regions.values(), key=lambda fake: fake.region.start_key).region
     await served.done(rf"region split {last.id} --keys=9,b'99\x00'")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(rows := (await served.done("region scan")).rows) < 9:
             await asyncio.sleep(0.01)
     assert [row[1:3] for row in rows[-3:]] == [

@@ -17,12 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
 
-from flaredb.cli.ports import PortPicker
+from flaredb.cli.ports import PortPicker, claim, is_free
 from flaredb.cli.waiting import wait_until
+from flaredb.server.settings import PEER_PORT_OFFSET
 
 WAIT_S = 90
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-DEMO_PORTS = (2379, 20160, 20161, 20162, 20180, 20181, 20182)
+PD_PORT = 2379
+STORE_PORTS = (20160, 20161, 20162, 20163)
+STATUS_PORTS = (20180, 20181, 20182, 20183)
 
 
 class Shell:
@@ -34,13 +37,14 @@ class Shell:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         picker = PortPicker()
-        self._ports = {port: picker.pick() for port in DEMO_PORTS}
+        self._ports = {port: picker.pick() for port in (PD_PORT, *STATUS_PORTS)}
+        self._ports |= {port: _store_port(picker) for port in STORE_PORTS}
         self._env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COLUMNS": "120",
             "NO_COLOR": "1",
             "TERM": "xterm",
-            "FLAREDB_URL": f"127.0.0.1:{self._ports[2379]}",
+            "FLAREDB_URL": f"127.0.0.1:{self._ports[PD_PORT]}",
             "PS1": "",
         }
         self._stays: list[_Terminal] = []
@@ -66,7 +70,7 @@ class Shell:
         command = self._here(command)
         ready = self._directory / f"ready-{len(self._stays)}.json"
         if command.startswith("flaredb demo"):
-            command += f" --pd-port {self._ports[2379]} --ready-file {ready}"
+            command += f" --pd-port {self._ports[PD_PORT]} --ready-file {ready}"
         serving = self._spawn(["bash", "-c", f"exec {command}"])
         self._stays.append(serving)
         wanted = re.sub(r"[\d.,]+", "0", last)
@@ -103,6 +107,14 @@ class Shell:
 
     def _spawn(self, arguments: list[str]) -> _Terminal:
         return _Terminal(arguments, self._directory, self._env)
+
+
+def _store_port(picker: PortPicker) -> int:
+    """A port for a store that will take another, behind it, for other stores: that one is kept free too."""
+    port = picker.pick()
+    while not (is_free(port + PEER_PORT_OFFSET) and claim(port + PEER_PORT_OFFSET)):
+        port = picker.pick()
+    return port
 
 
 class _Terminal:

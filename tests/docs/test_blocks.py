@@ -19,7 +19,7 @@ SHOWN_BY = "shown by "
 LOOKS = re.compile(r"flaredb (status|ctl why .*|ctl (store|region))")
 """What these show of a cluster that has just started, or changed, may take PD a moment to hear."""
 
-SETTLE_S = 15.0
+SETTLE_S = 45.0
 
 
 def _with(*kinds: str) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from flaredb.cli.ports import PortPicker
 from flaredb.model.cluster import RegionRoute
 from flaredb.model.region import Region
 from flaredb.wire.convert import region_from_pb, region_to_pb
@@ -18,7 +19,7 @@ from flaredb.wire.pd_convert import fill_region_response, route_to_pb
 from flaredb.wire.services import PD_METHODS, Method
 
 
-async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Wait until ``condition`` is true. Errors: TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not condition():
@@ -49,6 +50,8 @@ class FakePd:
         self._server: grpc.aio.Server | None = None
 
     async def start(self, port: int = 0) -> FakePd:
+        """Serve on ``port``; 0: on one that stays this PD's while it is stopped, as nobody is given it by chance."""
+        port = port or PortPicker().pick()
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         handlers = {name: self._handler(PD_METHODS[name]) for name in dir(self) if name in PD_METHODS}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pdpb.PD", handlers),))

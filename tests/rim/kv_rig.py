@@ -24,7 +24,7 @@ from flaredb.wire.services import TIKV_METHODS, Method
 
 CLUSTER_ID = ClusterId(5)
 STORE_ID = StoreId(2)
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 class ToyStore:

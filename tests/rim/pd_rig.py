@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.services import PD_METHODS
 from tests.pd.helpers import region, store
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 def pd_node(directory: Path, address: str = "127.0.0.1:0", **flags: Any) -> PdNode:
@@ -97,6 +99,24 @@ async def running_pd(directory: Path, **flags: Any) -> AsyncIterator[PdRig]:
             yield rig
     finally:
         await node.stop()
+
+
+def hold_long(rig: PdRig) -> None:
+    """From now on PD holds calls for longer than their callers wait, so that only news can end the wait."""
+    rig.node.loop.core._held._hold_ms = 4 * int(DEADLINE_S * 1000)
+
+
+@contextmanager
+def kept_port(port: int) -> Iterator[None]:
+    """Until its server takes the port again it refuses connections, and nobody else on the machine is given it.
+
+    Elsewhere than on Linux a second socket cannot have the port, so that there only luck keeps it.
+    """
+    with socket.socket() as holder:
+        if sys.platform == "linux":
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", port))
+        yield
 
 
 async def until(condition: Callable[[], bool]) -> None:

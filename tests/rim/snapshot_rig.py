@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flaredb.model.ids import ClusterId, PeerId, RegionId, StoreId
@@ -20,6 +20,8 @@ from flaredb.store.messages import Input, RaftEnvelope, SendSnapshot, SnapshotRe
 
 CLUSTER = ClusterId(7_000)
 ONE, TWO = StoreId(1), StoreId(2)
+GREETING_MS_MAX = 60_000
+"""To connect and be greeted: no test is about it, and the machine may stop a process for seconds."""
 
 
 def snapshot_envelope(region_id: int = 10, to_store: StoreId = TWO, term: int = 6) -> RaftEnvelope:
@@ -58,6 +60,9 @@ class SnapshotRig:
 
     directory: Path
     limits: SnapshotLimits
+    sending: SnapshotLimits
+    """Of store 1; the others are store 2's."""
+
     told_one: list[Input] = field(default_factory=list)
     told_two: list[Input] = field(default_factory=list)
     refusal: Callable[[RaftEnvelope], str | None] = lambda envelope: None
@@ -66,9 +71,10 @@ class SnapshotRig:
     def __post_init__(self) -> None:
         self.files = DiskSnapshotFiles(self.directory / "snap")
         self.sent, self.got = SnapshotCounters(), SnapshotCounters()
-        pace = Pace(self.limits.bytes_per_second)
+        pace = Pace(self.sending.bytes_per_second)
         told = self.told_one.append
-        self.sender = SnapshotSender(CLUSTER, ONE, self._resolve, told, self.limits, pace, self.sent)
+        sending = replace(self.sending, dial_timeout_ms=GREETING_MS_MAX)
+        self.sender = SnapshotSender(CLUSTER, ONE, self._resolve, told, sending, pace, self.sent)
         self.receiver = SnapshotReceiver(
             TWO,
             self.files,
@@ -86,6 +92,7 @@ class SnapshotRig:
             TWO,
             lambda _store, envelopes: self.envelopes.extend(envelopes),
             on_snapshot=self.receiver.accept,
+            hello_timeout_ms=GREETING_MS_MAX,
         )
 
     async def _resolve(self, store_id: StoreId) -> str:
@@ -109,9 +116,12 @@ class SnapshotRig:
 
 
 @asynccontextmanager
-async def snapshot_rig(directory: Path, limits: SnapshotLimits | None = None) -> AsyncIterator[SnapshotRig]:
-    """Listening; everything is stopped at the end."""
-    rig = SnapshotRig(directory, limits or SnapshotLimits())
+async def snapshot_rig(
+    directory: Path, limits: SnapshotLimits | None = None, sending: SnapshotLimits | None = None
+) -> AsyncIterator[SnapshotRig]:
+    """Listening; everything is stopped at the end. ``sending``: if the sender's limits differ from the receiver's."""
+    limits = limits or SnapshotLimits()
+    rig = SnapshotRig(directory, limits, sending or limits)
     await rig.server.start()
     rig.address = f"127.0.0.1:{rig.server.port}"
     try:

@@ -153,7 +153,7 @@ async def test_failures_in_a_frame_and_of_a_stream_are_counted() -> None:
 async def test_attempts_to_call_pd_are_counted_answered_or_not() -> None:
     counters = Counters()
     pd = await FakePd().start()
-    times = PdClientTimes(call_timeout_ms=500, retry_window_ms=1)
+    times = PdClientTimes(call_timeout_ms=1000 * DEADLINE_S, retry_window_ms=1)
     client = PdClient([pd.address], times, on_called=counters.count_pd_call)
     try:
         await client.connect()

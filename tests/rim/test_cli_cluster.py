@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from flaredb.cli import ports
+from flaredb.cli import probe as probing
 from flaredb.cli.cluster_plan import ClusterPlan, load_plan, new_plan, private_plan, renewed_plan
 from flaredb.cli.local_cluster import LocalCluster
 from flaredb.cli.ports import PortPicker, is_free
@@ -29,15 +30,22 @@ from flaredb.wire.pb import errorpb_pb2, kvrpcpb_pb2, metapb_pb2, pdpb_pb2
 from flaredb.wire.services import PD_METHODS, TIKV_METHODS
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call to a cluster has the time that a busy machine takes."""
+    monkeypatch.setattr(probing, "CALL_TIMEOUT_S", 30.0)
+    monkeypatch.setattr(Probe._call, "__defaults__", (30.0,))
+
+
 def ports_of(plan: ClusterPlan) -> list[int]:
     return [plan.pd_port, *(port for store in plan.stores for port in (store.grpc, store.peer, store.status))]
 
 
 def test_port_in_use_is_not_picked() -> None:
+    port = PortPicker().pick()  # one that no other test is given by chance, once it is free again
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
         assert not is_free(port)
         assert PortPicker().pick(port) != port
     assert PortPicker().pick(port) == port

@@ -18,9 +18,10 @@ READY = (
     "from flaredb.server.ready_file import write_ready_file\n"
     "from flaredb.cli.parent import end_with_parent\n"
     "end_with_parent()\n"
+    "print('serving', flush=True)\n"
     "write_ready_file(sys.argv[1], address='127.0.0.1:1', store_id=7)\n"
 )
-SERVES = READY + "print('serving', flush=True)\nsignal.pause()\n"
+SERVES = READY + "signal.pause()\n"
 IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 STUBBORN = "import signal\n" + IGNORES + SERVES
 FAILS = "import sys\nprint('line one')\nsys.exit('the disk is full')\n"
@@ -33,7 +34,7 @@ PARENT = (
     "processes = Processes(Path(sys.argv[1]))\n"
     "child = processes.add('toy', [sys.executable, '-c', sys.argv[2], sys.argv[1] + '/toy.ready'])\n"
     "child.start()\n"
-    "child.wait_ready(20)\n"
+    "child.wait_ready(60)\n"
     "print(child.pid, flush=True)\n"
     "signal.pause()\n"
 )
@@ -47,7 +48,7 @@ def is_alive(pid: int) -> bool:
     """True unless the process is gone or waits to be reaped by somebody else."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter: gone between opening and reading
         return False
     return state != "Z"
 
@@ -56,7 +57,7 @@ def test_child_becomes_ready_and_is_stopped_with_its_owner(tmp_path: Path) -> No
     with Processes(tmp_path) as processes:
         child = add(processes, tmp_path, SERVES)
         child.start()
-        facts = child.wait_ready(20)
+        facts = child.wait_ready(60)
         assert (facts["pid"], facts["store_id"], facts["address"]) == (child.pid, 7, "127.0.0.1:1")
         assert processes.running() == [child]
     assert child.exit_code == -signal.SIGTERM
@@ -68,7 +69,7 @@ def test_child_that_fails_at_start_shows_its_last_lines(tmp_path: Path) -> None:
         child = add(processes, tmp_path, FAILS)
         child.start()
         with pytest.raises(ChildFailed) as failed:
-            child.wait_ready(20)
+            child.wait_ready(60)
     assert "toy ended with exit code 1" in str(failed.value)
     assert "  line one\n  the disk is full" in str(failed.value)
 
@@ -85,12 +86,12 @@ def test_killed_child_can_be_started_again(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         child = add(processes, tmp_path, SERVES)
         child.start()
-        first_pid = child.wait_ready(20)["pid"]
+        first_pid = child.wait_ready(60)["pid"]
         child.kill()
         assert not child.is_running()
         assert "signal 9 (Killed)" in child.describe_end()
         child.start()
-        assert child.wait_ready(20)["pid"] != first_pid
+        assert child.wait_ready(60)["pid"] != first_pid
     assert child.log_path.read_text() == "serving\nserving\n"
 
 
@@ -106,7 +107,7 @@ def test_stubborn_child_is_killed_after_the_deadline(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         child = add(processes, tmp_path, STUBBORN)
         child.start()
-        child.wait_ready(20)
+        child.wait_ready(60)
         processes.stop([child], deadline_s=0.1)
         assert child.exit_code == -signal.SIGKILL
 
@@ -115,7 +116,7 @@ def test_paused_child_is_stopped_too(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         child = add(processes, tmp_path, SERVES)
         child.start()
-        child.wait_ready(20)
+        child.wait_ready(60)
         child.send(signal.SIGSTOP)
     assert child.exit_code == -signal.SIGTERM
 
@@ -129,7 +130,7 @@ def test_child_ends_when_its_parent_is_killed(program: str, tmp_path: Path) -> N
         assert is_alive(child_pid)
         parent.kill()
         parent.wait()
-        assert wait_until(lambda: not is_alive(child_pid), 15)
+        assert wait_until(lambda: not is_alive(child_pid), 60)
     finally:
         parent.stdout.close()
         if is_alive(child_pid):
@@ -149,7 +150,7 @@ COMMAND = (
     "            signals.on_second = processes.kill_all\n"
     "            child = processes.add('toy', [sys.executable, '-c', sys.argv[2], sys.argv[1] + '/toy.ready'])\n"
     "            child.start()\n"
-    "            child.wait_ready(20)\n"
+    "            child.wait_ready(60)\n"
     "            try:\n"
     "                print('up', flush=True)\n"
     "                while True:\n"

@@ -15,6 +15,7 @@ from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.server.counters import Histogram
 from flaredb.server.loop import CROWDED_SECONDS, EXIT_INVARIANT_BROKEN, LATE_NEWS_SECONDS, StoreLoop
+from flaredb.server.pace import STEP_DISTANCE_SECONDS
 from flaredb.store.messages import (
     CheckRegion,
     Effect,
@@ -140,8 +141,44 @@ class FakeSink:
         self._seen.append((self._name, "flush"))
 
 
+class FakeTimer:
+    """One call that was asked for by ``call_later``."""
+
+    def __init__(self, due_s: float, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self.due_s = due_s
+        self.call = (callback, *arguments)
+
+    def cancel(self) -> None:
+        self.call = (lambda: None,)
+
+
+class FakeTime:
+    """The event loop's face to a StoreLoop, on which time passes only when a test lets it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self._timers: list[FakeTimer] = []
+        self.call_soon = asyncio.get_running_loop().call_soon
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, callback: Callable[..., object], *arguments: Any) -> FakeTimer:
+        self._timers.append(FakeTimer(self.now_s + delay_s, callback, arguments))
+        return self._timers[-1]
+
+    async def passes(self, seconds: float) -> None:
+        """Run what is due by then, and whatever that makes ready."""
+        self.now_s += seconds
+        while due := [timer for timer in self._timers if timer.due_s <= self.now_s]:
+            self._timers = [timer for timer in self._timers if timer not in due]
+            for timer in due:
+                self.call_soon(*timer.call)
+            await turn()
+
+
 class Rig:
-    """A loop between fakes, with a clock of its own."""
+    """A loop between fakes, with clocks of its own: ``now_ms`` is the store's, ``time`` the event loop's."""
 
     def __init__(self, inputs_per_step: int = 100) -> None:
         self.store = FakeStore()
@@ -152,6 +189,9 @@ class Rig:
         store: Any = self.store
         syncer: Any = self.syncer
         self.loop = StoreLoop(store, syncer, self.rim, inputs_per_step, self.durations, lambda: self.now_ms)
+        self.time = FakeTime()
+        time: Any = self.time
+        self.loop._loop = time
 
 
 @pytest.fixture
@@ -238,9 +278,11 @@ async def test_step_runs_at_the_deadline_without_inputs(rig: Rig) -> None:
     rig.loop.submit(reached(1))
     await turn()
     assert len(rig.store.steps) == 1
+    await rig.time.passes(0.019)
+    assert len(rig.store.steps) == 1
     rig.now_ms, rig.store.deadline_ms = 20, 10**9
-    await eventually(lambda: len(rig.store.steps) == 2)
-    assert rig.store.steps[1] == (20, [])
+    await rig.time.passes(0.0011)
+    assert rig.store.steps[1:] == [(20, [])]
 
 
 async def test_input_before_the_deadline_moves_it(rig: Rig) -> None:
@@ -252,9 +294,8 @@ async def test_input_before_the_deadline_moves_it(rig: Rig) -> None:
     rig.loop.submit(reached(2))
     await turn()
     assert len(rig.store.steps) == 2
-    woken = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.06, woken.set)
-    await woken.wait()
+    rig.now_ms = 60
+    await rig.time.passes(0.06)
     assert len(rig.store.steps) == 2
 
 
@@ -350,7 +391,9 @@ async def test_promises_leave_right_after_a_sync_that_nothing_else_waits_for(rig
     rig.loop.submit(reached(1))
     await turn(1)
     assert rig.rim.left == ([("send", 3)] if is_alone else [])
-    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+    await rig.time.passes(LATE_NEWS_SECONDS)
+    await turn()
+    assert rig.store.inputs == [reached(1), SyncDone(4)]
     assert rig.rim.left == ([("send", 3)] if is_alone else []), "in a step the store itself sends them"
 
 
@@ -362,9 +405,7 @@ async def test_after_a_crowd_nothing_counts_as_alone_for_a_while(rig: Rig) -> No
         rig.loop.submit(reached(1))
         await turn()
     assert rig.syncer.were_alone == [False, False]
-    over = asyncio.Event()
-    asyncio.get_running_loop().call_later(2 * CROWDED_SECONDS, over.set)
-    await over.wait()
+    await rig.time.passes(2 * CROWDED_SECONDS)
     rig.loop.submit(reached(1))
     await turn()
     assert rig.syncer.were_alone == [False, False, True]
@@ -400,7 +441,8 @@ async def test_news_of_a_sync_is_late_only_where_nobody_waits_for_it(
     rig.loop.submit(reached(1))
     await turn()
     assert len(rig.store.steps) == (2 if is_soon else 1)
-    await eventually(lambda: rig.store.inputs == [reached(1), SyncDone(4)])
+    await rig.time.passes(LATE_NEWS_SECONDS)
+    assert rig.store.inputs == [reached(1), SyncDone(4)]
 
 
 async def test_late_news_is_dropped_by_a_stop(rig: Rig) -> None:
@@ -410,9 +452,7 @@ async def test_late_news_is_dropped_by_a_stop(rig: Rig) -> None:
     rig.loop.submit(reached(1))
     await turn()
     rig.loop.stop()
-    woken = asyncio.Event()
-    asyncio.get_running_loop().call_later(2 * LATE_NEWS_SECONDS, woken.set)
-    await woken.wait()
+    await rig.time.passes(2 * LATE_NEWS_SECONDS)
     assert len(rig.store.steps) == 1
 
 
@@ -514,9 +554,7 @@ async def test_stopped_loop_takes_no_step_and_keeps_nothing(rig: Rig) -> None:
     rig.loop.submit(RequestsReceived([Request((sink, 1), Get(0, b"k"), RegionId(7), 1, PeerId(11), StoreId(1))]))
     del sink
     rig.now_ms = 5
-    woken = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.02, woken.set)
-    await woken.wait()
+    await rig.time.passes(0.02)
     assert len(rig.store.steps) == steps
     assert kept() is None
 
@@ -530,9 +568,11 @@ async def test_calls_in_a_crowd_share_a_step(rig: Rig) -> None:
     for count in range(200):
         request = Request((None, count), Get(0, b"k"), RegionId(7), 1, PeerId(11), StoreId(1))
         rig.loop.submit(RequestsReceived([request]))
-        await asyncio.sleep(0)
-    await eventually(lambda: len(rig.store.inputs) == 200)
-    assert len(rig.store.steps) < 100
+        await rig.time.passes(0.0001)
+        await turn(1)
+    await rig.time.passes(STEP_DISTANCE_SECONDS)
+    assert len(rig.store.inputs) == 200
+    assert len(rig.store.steps) < 20
 
 
 async def test_lone_call_does_not_wait(rig: Rig) -> None:

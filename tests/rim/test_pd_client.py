@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -30,11 +31,13 @@ from flaredb.rpc.pd_heartbeats import HeartbeatStream
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.pd_orders import order_to_pb
 from tests.rim.fake_pd import FakePd, eventually
+from tests.rim.pd_rig import kept_port
 
 TIMES = PdClientTimes(
-    call_timeout_ms=2000, retry_window_ms=300, connect_window_ms=300, retry_delay_ms_min=5, retry_delay_ms_max=20
+    call_timeout_ms=30_000, retry_window_ms=300, connect_window_ms=30_000, retry_delay_ms_min=5, retry_delay_ms_max=20
 )
-PATIENT = PdClientTimes(retry_window_ms=10_000, connect_window_ms=10_000, retry_delay_ms_min=5, retry_delay_ms_max=20)
+PATIENT = replace(TIMES, retry_window_ms=30_000)
+HASTY = replace(TIMES, connect_window_ms=300)
 STORE = StoreMeta(StoreId(1), "127.0.0.1:20160", "127.0.0.1:20170", version="6.5.0", labels=(("zone", "a"),))
 
 
@@ -155,9 +158,10 @@ async def test_pd_restarted_is_found_again_and_logged_once(caplog: pytest.LogCap
     port = pd.port
     with caplog.at_level(logging.INFO, "flaredb.rpc.pd"):
         await pd.stop()
-        asked = asyncio.create_task(client.alloc_id())
-        await eventually(lambda: "reaching PD failed" in caplog.text)
-        await pd.start(port)
+        with kept_port(port):
+            asked = asyncio.create_task(client.alloc_id())
+            await eventually(lambda: "reaching PD failed" in caplog.text)
+            await pd.start(port)
         assert await asked == 101
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["reaching PD failed, trying again until it works", "reaching PD works again"]
@@ -171,10 +175,11 @@ async def test_connect_waits_for_pd_to_start() -> None:
     port = pd.port
     await pd.stop()
     client = PdClient([pd.address], PATIENT)
-    connecting = asyncio.create_task(client.connect())
-    await asyncio.wait([connecting], timeout=0.05)
-    assert not connecting.done()
-    await pd.start(port)
+    with kept_port(port):
+        connecting = asyncio.create_task(client.connect())
+        await asyncio.wait([connecting], timeout=0.05)
+        assert not connecting.done()
+        await pd.start(port)
     await connecting
     assert client.cluster_id == 77
     await client.close()
@@ -204,7 +209,7 @@ async def test_a_lone_pd_with_an_unreachable_url_is_used_where_it_answers(pd: Fa
 
 async def test_no_leader_known(pd: FakePd) -> None:
     pd.advertised = []
-    client = PdClient([pd.address], TIMES)
+    client = PdClient([pd.address], HASTY)
     with pytest.raises(PdUnavailable, match="knows no leader"):
         await client.connect()
     await client.close()
@@ -227,8 +232,8 @@ async def test_an_http_server_at_pds_address_is_an_error_not_a_hang() -> None:
 
     server = await asyncio.start_server(http, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = PdClient([f"127.0.0.1:{port}"], TIMES)
-    async with asyncio.timeout(10):
+    client = PdClient([f"127.0.0.1:{port}"], HASTY)
+    async with asyncio.timeout(30):
         with pytest.raises(PdUnavailable, match=str(port)):
             await client.connect()
     await client.close()
@@ -280,7 +285,7 @@ async def test_the_stream_is_opened_again_after_pd_restarts() -> None:
     port = pd.port
     await pd.stop()
     await pd.start(port)
-    await eventually(lambda: len(connected) == 2)
+    await eventually(lambda: len(connected) == 2 and pd.calls["RegionHeartbeat"] == 2)
     client.heartbeats.send(heartbeat(10, 9))
     await eventually(lambda: [received.term for received in pd.region_heartbeats] == [9])
     await client.close()
@@ -303,7 +308,7 @@ async def test_a_rejected_heartbeat_is_logged_once_and_the_stream_stays(
 async def test_stop_without_pd(client: PdClient, pd: FakePd) -> None:
     client.heartbeats.start(lambda: None)
     await pd.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await client.close()
 
 

@@ -14,6 +14,7 @@ from flaredb.model.orders import RegionOrder, TransferLeader
 from flaredb.model.region import INITIAL_EPOCH, Peer, Region
 from flaredb.rpc.pd import PdClient, PdClientTimes, PdRefused, PdStoreTombstone, PdUnavailable
 from flaredb.server import pd_link as pd_link_module
+from flaredb.server import store_addresses
 from flaredb.server.pd_link import PdLink
 from flaredb.server.store_addresses import StoreAddresses
 from flaredb.store.messages import (
@@ -29,9 +30,10 @@ from flaredb.wire.convert import store_to_pb
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.pd_orders import order_to_pb
 from tests.rim.fake_pd import FakePd, eventually
+from tests.rim.pd_rig import kept_port
 
 TIMES = PdClientTimes(
-    call_timeout_ms=2000, retry_window_ms=100, connect_window_ms=2000, retry_delay_ms_min=5, retry_delay_ms_max=20
+    call_timeout_ms=30_000, retry_window_ms=100, connect_window_ms=30_000, retry_delay_ms_min=5, retry_delay_ms_max=20
 )
 STORE = StoreMeta(StoreId(1), "127.0.0.1:20160", "127.0.0.1:20170", version="6.5.0")
 AnInput = TypeVar("AnInput")
@@ -68,7 +70,8 @@ async def pd() -> AsyncIterator[FakePd]:
 
 
 @pytest.fixture
-async def client(pd: FakePd) -> AsyncIterator[PdClient]:
+async def client(pd: FakePd, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PdClient]:
+    monkeypatch.setattr(store_addresses, "ASK_TIMEOUT_MS", TIMES.call_timeout_ms)
     client = PdClient([pd.address], TIMES)
     await client.connect()
     yield client
@@ -171,10 +174,11 @@ async def test_registration_goes_on_in_the_background_while_pd_is_away(client: P
     port = pd.port
     await pd.stop()
     store = Store(client, has_regions=True)
-    await store.link.start()
-    assert store.inputs == []
-    pd.bootstrapped = True
-    await pd.start(port)
+    with kept_port(port):
+        await store.link.start()
+        assert store.inputs == []
+        pd.bootstrapped = True
+        await pd.start(port)
     await eventually(lambda: 1 in pd.stores and pd.store_heartbeats)
     await store.link.stop()
 
@@ -227,7 +231,7 @@ async def test_region_reports_are_sent_and_wanted_again_after_pd_restarts(client
     port = pd.port
     await pd.stop()
     await pd.start(port)
-    await eventually(lambda: len(store.told(HeartbeatsWanted)) >= 2)
+    await eventually(lambda: len(store.told(HeartbeatsWanted)) >= 2 and pd.calls["RegionHeartbeat"] >= 2)
     store.link.report(RegionHeartbeat(led, led.peers[0], term=7))
     await eventually(lambda: pd.region_heartbeats[-1].term == 7)
     await store.link.stop()
@@ -243,8 +247,9 @@ async def test_pd_away_is_logged_once_and_survived(
     port, before = pd.port, len(pd.store_heartbeats)
     with caplog.at_level(logging.INFO):
         await pd.stop()
-        await eventually(lambda: "store heartbeat to PD failed" in caplog.text)
-        await pd.start(port)
+        with kept_port(port):
+            await eventually(lambda: "store heartbeat to PD failed" in caplog.text)
+            await pd.start(port)
         await eventually(lambda: "store heartbeat to PD works again" in caplog.text)
     assert len(pd.store_heartbeats) > before
     assert caplog.text.count("store heartbeat to PD failed") == 1
@@ -370,7 +375,7 @@ async def test_a_store_heartbeat_can_be_sent_before_it_is_due(client: PdClient, 
 async def test_a_question_under_way_ends_with_the_link(client: PdClient, pd: FakePd) -> None:
     store = Store(client)
     store.link.ask_split(region(7, b"", b"", 1), 1)
-    await asyncio.wait_for(store.link.stop(), 2)
+    await asyncio.wait_for(store.link.stop(), 20)
     assert store.told(SplitIdsGranted) == []
 
 
@@ -378,7 +383,7 @@ async def test_stop_ends_everything_at_once(client: PdClient, pd: FakePd) -> Non
     pd.bootstrapped = True
     store = Store(client)
     await store.link.start()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await store.link.stop()
     told = len(store.inputs)
     pd.regions = [region(1, b"", b"", 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from flaredb.pd import messages as m
 from flaredb.pd.messages import PdError, PdErrorKind
 from flaredb.server import order_streams
 from flaredb.server.order_streams import OrderStream, OrderStreams
-from flaredb.server.pd_scheduling import WAIT_MS_MAX, wait_ms_of
+from flaredb.server.pd_scheduling import WAIT_MS_MAX, WAY_BACK_MS, wait_ms_of
 from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.pd_orders import order_from_pb, order_to_pb
 from tests.pd.helpers import region
-from tests.rim.pd_rig import PdRig, heartbeat_pb, running_pd, until
+from tests.rim.pd_rig import DEADLINE_S, PdRig, heartbeat_pb, running_pd, until
 
 LEADER = Peer(PeerId(3), StoreId(1))
 
@@ -55,11 +56,14 @@ class FakeCore:
 
 async def test_split_regions(pd: PdRig) -> None:
     core = FakeCore(pd, m.SplitResult(75, (RegionId(8), RegionId(9))))
+    began_s = time.monotonic()
     response = await pd.call("SplitRegions", split_keys=[b"g", b"p"], retry_limit=3)
     assert (response.finished_percentage, list(response.regions_id)) == (75, [8, 9])
     (call,) = core.calls
     assert call.split_keys == (b"g", b"p")
-    assert 8_000 < call.wait_ms < 9_600, "the caller's 10 s, less the way back"
+    took_ms = (time.monotonic() - began_s) * 1000
+    usual_ms = DEADLINE_S * 1000 - WAY_BACK_MS
+    assert usual_ms - took_ms - 100 < call.wait_ms < usual_ms + 100, "the caller's deadline, less the way back"
 
 
 async def test_split_and_scatter_regions(pd: PdRig) -> None:

@@ -22,7 +22,7 @@ from flaredb.wire.pb import pdpb_pb2 as pdpb
 from flaredb.wire.services import ETCD_CLUSTER_METHODS, ETCD_KV_METHODS, KEYSPACE_METHODS, PD_METHODS
 from flaredb.wire.states import encode_store_ident
 from tests.pd.helpers import region, store
-from tests.rim.pd_rig import PdRig, heartbeat_pb, pd_node, running_pd, until
+from tests.rim.pd_rig import DEADLINE_S, PdRig, heartbeat_pb, hold_long, pd_node, running_pd, until
 
 ANY_CLUSTER = ("GetMembers", "GetClusterInfo", "IsSnapshotRecovering")
 STREAMS = ("Tso", "QueryRegion", "RegionHeartbeat")
@@ -37,7 +37,7 @@ async def pd(tmp_path: Path) -> AsyncIterator[PdRig]:
 async def test_members_name_a_leader_with_an_id_and_a_full_url(pd: PdRig) -> None:
     method = PD_METHODS["GetMembers"]
     call = pd.channel.unary_unary(method.path, None, method.response.FromString)
-    response = await call(b"", timeout=5)
+    response = await call(b"", timeout=DEADLINE_S)
     assert response.header.cluster_id == pd.cluster_id != 0
     assert not response.header.HasField("error")
     assert response.leader.member_id != 0
@@ -83,10 +83,10 @@ async def test_keyspaces_are_refused_with_the_way_round_them(pd: PdRig) -> None:
             refusal: grpc.aio.AioRpcError | None = None
             try:
                 if method.server_streaming:
-                    async for _ in pd.channel.unary_stream(method.path)(body, timeout=5):
+                    async for _ in pd.channel.unary_stream(method.path)(body, timeout=DEADLINE_S):
                         pass
                 else:
-                    await pd.channel.unary_unary(method.path)(body, timeout=5)
+                    await pd.channel.unary_unary(method.path)(body, timeout=DEADLINE_S)
             except grpc.aio.AioRpcError as error:
                 refusal = error
             assert refusal is not None, name
@@ -101,11 +101,11 @@ async def test_bytes_that_are_no_request(pd: PdRig) -> None:
     noise = b"\xff" * 9
     for method in (PD_METHODS["ScanRegions"], PD_METHODS["AllocID"], ETCD_KV_METHODS["Range"]):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await pd.channel.unary_unary(method.path)(noise, timeout=5)
+            await pd.channel.unary_unary(method.path)(noise, timeout=DEADLINE_S)
         assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert f"the request is no {method.request.DESCRIPTOR.full_name}" in (refusal.value.details() or "")
     for name in STREAMS:
-        stream = pd.channel.stream_stream(PD_METHODS[name].path)(timeout=5)
+        stream = pd.channel.stream_stream(PD_METHODS[name].path)(timeout=DEADLINE_S)
         await stream.write(noise)
         assert await stream.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "the request is no" in (await stream.details() or "")
@@ -170,6 +170,7 @@ async def test_lookups(pd: PdRig) -> None:
 
 async def test_a_lookup_waits_for_the_leader(pd: PdRig) -> None:
     first = await pd.bootstrap()
+    hold_long(pd)
     lookup = asyncio.ensure_future(pd.call("GetRegion", region_key=b"x"))
     await until(lambda: pd.node.loop.core.held_calls == 1)
     await pd.report(first)
@@ -268,27 +269,28 @@ async def test_an_unknown_enum_number_is_refused_with_a_status(pd: PdRig) -> Non
 async def test_etcd_answers_that_transactional_clients_ask_for(pd: PdRig) -> None:
     listing = ETCD_CLUSTER_METHODS["MemberList"]
     call = pd.channel.unary_unary(listing.path, listing.request.SerializeToString, listing.response.FromString)
-    [member] = (await call(etcd.MemberListRequest(), timeout=5)).members
+    [member] = (await call(etcd.MemberListRequest(), timeout=DEADLINE_S)).members
     assert list(member.clientURLs) == [f"http://{pd.node.address}"]
     reading = ETCD_KV_METHODS["Range"]
     call = pd.channel.unary_unary(reading.path, reading.request.SerializeToString, reading.response.FromString)
     await pd.call("UpdateGCSafePoint", safe_point=9)
-    known = await call(etcd.RangeRequest(key=b"/tidb/store/gcworker/saved_safe_point"), timeout=5)
+    known = await call(etcd.RangeRequest(key=b"/tidb/store/gcworker/saved_safe_point"), timeout=DEADLINE_S)
     assert [pair.value for pair in known.kvs] == [b"9"]
-    unknown = await call(etcd.RangeRequest(key=b"/elsewhere"), timeout=5)
+    unknown = await call(etcd.RangeRequest(key=b"/elsewhere"), timeout=DEADLINE_S)
     assert (unknown.count, len(unknown.kvs)) == (0, 0)
     assert unknown.header.cluster_id == pd.cluster_id
 
 
 async def test_health_is_served_on_the_same_port(pd: PdRig) -> None:
     check = pd.channel.unary_unary("/grpc.health.v1.Health/Check")
-    assert await check(b"", timeout=1) == b"\x08\x01"
+    assert await check(b"", timeout=DEADLINE_S) == b"\x08\x01"
 
 
 async def test_an_initial_layout_reaches_the_stores_that_poll_for_it(tmp_path: Path) -> None:
     layout = {"split-keys": ["g", "p"], "stores": 3}
     async with running_pd(tmp_path, bootstrap=layout) as pd:
         assert (await pd.call("IsBootstrapped")).bootstrapped
+        hold_long(pd)
         poll = asyncio.ensure_future(pd.call("ScanRegions"))
         await until(lambda: pd.node.loop.core.held_calls == 1)
         for store_id in (1, 2, 3):

@@ -14,9 +14,12 @@ from flaredb.raft.types import Entry, Message, MessageType
 from flaredb.server.peer_link import PeerCounters, PeerLinkLimits, PeerLinks, PeerServer
 from flaredb.store.messages import RaftEnvelope
 from flaredb.wire.peer_stream import Hello
+from tests.rim.pd_rig import kept_port
 
 CLUSTER = ClusterId(7_000)
 ONE, TWO = StoreId(1), StoreId(2)
+GREETING_MS_MAX = 60_000
+"""Unless a test is about it: the machine may stop a process for seconds."""
 
 
 def envelope(index: int, data: bytes = b"") -> RaftEnvelope:
@@ -46,16 +49,17 @@ class Net:
     async def server(
         self, port: int = 0, cluster_id: ClusterId = CLUSTER, store_id: StoreId = TWO, **more
     ) -> PeerServer:
-        server = PeerServer("127.0.0.1", port, cluster_id, store_id, self._on_envelopes, **more)
+        options = {"hello_timeout_ms": GREETING_MS_MAX} | more
+        server = PeerServer("127.0.0.1", port, cluster_id, store_id, self._on_envelopes, **options)
         await server.start()
         self.servers.append(server)
         self.address = f"127.0.0.1:{server.port}"
         return server
 
     def dialler(self, cluster_id: ClusterId = CLUSTER, **limits: int) -> PeerLinks:
-        fast = {"redial_delay_ms_min": 5, "redial_delay_ms_max": 20} | limits
+        usual = {"redial_delay_ms_min": 5, "redial_delay_ms_max": 20, "dial_timeout_ms": GREETING_MS_MAX} | limits
         links = PeerLinks(
-            cluster_id, ONE, self._resolve, self.unreached.append, self.reached.append, limits=PeerLinkLimits(**fast)
+            cluster_id, ONE, self._resolve, self.unreached.append, self.reached.append, limits=PeerLinkLimits(**usual)
         )
         self.links.append(links)
         return links
@@ -122,10 +126,11 @@ async def test_a_store_that_is_not_there_is_reported_and_reached_when_it_comes(n
     port = placeholder.port
     await placeholder.stop()
     links = net.dialler()
-    links.send(TWO, [envelope(0)])
-    await eventually(lambda: net.unreached == [TWO])
-    assert links.counters.messages_dropped == 1
-    await net.server(port)
+    with kept_port(port):
+        links.send(TWO, [envelope(0)])
+        await eventually(lambda: net.unreached == [TWO])
+        assert links.counters.messages_dropped == 1
+        await net.server(port)
     index = 1
     while not net.reached:
         links.send(TWO, [envelope(index)])
@@ -256,7 +261,7 @@ async def say(port: int, data: bytes) -> bytes:
     """What the port answers to ``data`` until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             writer.write(data)
             return await reader.read()
     except ConnectionError:
@@ -284,7 +289,7 @@ async def test_strangers_are_closed_with_one_line(net: Net, caplog: pytest.LogCa
         server = await net.server()
         await say(server.port, data)
         await eventually(lambda: server.counters.refused_inbound == 1)
-    assert len(caplog.records) == 1, caplog.text
+    assert len([record for record in caplog.records if record.name.startswith("flaredb.server.peer")]) == 1, caplog.text
     assert "connection from 127.0.0.1" in caplog.text
     links = net.dialler()
     links.send(TWO, [envelope(5)])
@@ -312,7 +317,7 @@ async def test_a_new_stream_of_a_store_replaces_its_old_one(net: Net) -> None:
     writer.write(Hello(CLUSTER, ONE, TWO).encode())
     await reader.readexactly(5)
     net.dialler().send(TWO, [envelope(1)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with suppress(ConnectionError):
             assert await reader.read() == b""
     await eventually(lambda: net.indexes() == [1])
@@ -321,7 +326,7 @@ async def test_a_new_stream_of_a_store_replaces_its_old_one(net: Net) -> None:
 
 async def test_stop_sends_what_is_buffered_and_ends_everything(net: Net) -> None:
     await net.server()
-    links = net.dialler()
+    links = net.dialler(stop_flush_ms=30_000)
     links.send(TWO, [envelope(0)])
     await eventually(lambda: net.reached)
     links.send(TWO, [envelope(1, b"x" * 1_000_000)])
@@ -342,7 +347,7 @@ async def test_stop_while_dialling(net: Net) -> None:
     links = net.dialler()
     links.send(TWO, [envelope(0)])
     await eventually(lambda: net.resolved == 1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await links.stop()
     server.close()
     await server.wait_closed()

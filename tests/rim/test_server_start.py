@@ -24,7 +24,7 @@ from flaredb.server.settings import load_pd_settings
 from flaredb.store.bootstrap import create_regions, write_store_ident
 from tests.rim.fake_pd import FakePd
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 def flaredb(*arguments: str) -> list[str]:

@@ -345,7 +345,7 @@ async def test_waiting_bytes_are_bounded_and_a_single_large_call_is_served() -> 
 
 async def health(rig: Rig, service: str = "") -> bytes:
     request = b"\x0a" + bytes([len(service)]) + service.encode() if service else b""
-    answer: bytes = await rig.channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=1)
+    answer: bytes = await rig.channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=DEADLINE_S)
     return answer
 
 

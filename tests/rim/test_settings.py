@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaredb.model import units
@@ -71,6 +71,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         units.parse_size_bytes(text)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**12))
 def test_durations_and_sizes_survive_being_written(number: int) -> None:
     assert units.parse_duration_ms(units.format_duration(number)) == number

@@ -67,8 +67,8 @@ class Server:
         try:
             writer.write(data)
             writer.write_eof()
-            return await asyncio.wait_for(reader.read(), 10)
-        except ConnectionResetError:
+            return await asyncio.wait_for(reader.read(), 30)
+        except ConnectionError:
             return b""
         finally:
             writer.close()

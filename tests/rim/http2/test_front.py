@@ -75,21 +75,42 @@ async def test_a_silent_client_is_asked_and_then_left() -> None:
         assert b"are you?" in await until_closed(reader)
 
 
+class SetClock:
+    """The event loop to a connection, with a time that a test sets."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.now_s = self._loop.time()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
 async def test_a_client_that_answers_pings_stays() -> None:
-    async with serve(silence_seconds=0.05, ping_seconds=0.1) as rig, open_channel(rig.port) as channel:
+    async with serve() as rig, open_channel(rig.port) as channel:
         call = channel.unary_unary("/s/Hold")(b"", timeout=DEADLINE_S)
         await until(lambda: bool(rig.held), "the call")
-        await asyncio.sleep(0.5)  # five times what would end it
+        (protocol,) = rig.server.protocols
+        clock = SetClock()
+        protocol._loop = clock  # type: ignore[assignment]
+        for _ in range(5):
+            clock.now_s += 1000  # had it not answered the last one, that would end it
+            protocol.look(clock.now_s)
+            await until(lambda: protocol.connection.heard_s == clock.now_s, "the answer to a ping")
         rig.held[0].answer(b"still here")
         assert await call == b"still here"
 
 
 async def test_a_call_ends_at_its_deadline_on_the_server_too() -> None:
-    async with serve() as rig, open_channel(rig.port) as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary("/s/Hold")(b"", timeout=0.1)
-        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    """A client of its own: gRPC's sends nothing at all if its time is over by then, and resets the stream otherwise."""
+    async with serve() as rig, connect(rig.port) as (reader, writer):
+        writer.write(f.PREFACE + f.settings({}) + Peer().call(1, b"x", HOLD, grpc_timeout="100m"))
+        await until(lambda: bool(rig.held), "the call")
         await until(lambda: rig.held[0].is_over, "the server's end of the call")
+        await asyncio.wait_for(reader.readuntil(b"Deadline Exceeded"), DEADLINE_S)
 
 
 async def test_an_error_of_a_handler_ends_one_call(caplog: pytest.LogCaptureFixture) -> None:
