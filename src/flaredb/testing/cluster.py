@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 START_DEADLINE_S = 30.0
 START_TRIES = 3
+PD_PATIENCE_S = 10.0
+"""For PD to answer a question of a test: it may stand still for a moment on a busy machine."""
 
 
 class ClusterError(FlareDBError):
@@ -140,13 +142,17 @@ class Cluster:
         return Client(self.address, options=options)
 
     def leader(self, key: bytes) -> int:
-        """Number of the store that leads the key's region, as PD knows it; 0 if it knows none."""
-        from flaredb.cli.probe import Probe
+        """Number of the store that leads the key's region, as PD knows it; 0 if it knows none.
+
+        Errors: flaredb.cli.probe.ProbeFailed if PD does not answer within PD_PATIENCE_S.
+        """
+        from flaredb.cli.probe import Probe, asked_again
 
         local = self._running()
         with Probe(self.address) as probe:
-            region = next(region for region in probe.regions() if region.contains(key))
-        return next((store.number for store in local.stores if store.store_id == region.leader_store_id), 0)
+            regions = asked_again(probe.regions, PD_PATIENCE_S)
+        leads = {region.leader_store_id for region in regions if region.contains(key)}
+        return next((store.number for store in local.stores if store.store_id in leads), 0)
 
     def store_id(self, number: int) -> int:
         """The id that PD knows a store by."""
