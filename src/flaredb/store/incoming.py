@@ -146,7 +146,8 @@ def _receiver(store: StoreState, envelope: RaftEnvelope) -> Peer | None:
         return _birth(store, envelope)
     region = peer.region
     if region.peers and envelope.conf_ver < region.epoch.conf_ver and region.peer(envelope.from_peer) is None:
-        _tell_removed(store, envelope, peer.meta.id, region)
+        if region.id not in store.unsaved_changes:
+            _tell_removed(store, envelope, peer.meta.id, region)
         return None
     return peer if envelope.to_peer == peer.meta.id else None
 

@@ -13,8 +13,9 @@ from flaredb.store.splitting import finish_split
 from flaredb.store.state import StoreState
 
 
-def finish(store: StoreState, outcome: Outcome) -> None:
-    """Pre: the batch that staged it is written; outcomes are finished in the order they were staged."""
+def finish(store: StoreState, outcome: Outcome, sequence: int) -> None:
+    """Pre: the batch that staged it is written; outcomes are finished in the order they were staged. ``sequence`` names
+    the sync that will make that batch durable."""
     if isinstance(outcome, SplitApplied):
         peer = outcome.parent
         finish_split(store, outcome)
@@ -23,12 +24,12 @@ def finish(store: StoreState, outcome: Outcome) -> None:
         for request in again:
             admit(store, request)
     elif isinstance(outcome, ChangeApplied):
-        _finish_change(store, outcome)
+        _finish_change(store, outcome, sequence)
     else:
         _finish_install(store, outcome)
 
 
-def _finish_change(store: StoreState, applied: ChangeApplied) -> None:
+def _finish_change(store: StoreState, applied: ChangeApplied, sequence: int) -> None:
     peer, after = applied.peer, applied.after
     store.contacts.is_stale = True
     if applied.request is not None:
@@ -37,14 +38,24 @@ def _finish_change(store: StoreState, applied: ChangeApplied) -> None:
         finish_destruction(store, peer, applied.before, "it was removed from its region")
         return
     store.region_map.replace(applied.before, after)
+    store.unsaved_changes[after.id] = sequence
+    store.must_sync = True
     on_change_applied(applied, store.now_ms)
     if peer.is_leader:
         peer.has_pending = True
         peer.node.ping()
         store.touched.add(after.id)
-        store.report(peer)
     peers = [f"{meta.id}@{meta.store_id}:{meta.role.name.lower()}" for meta in after.peers]
     store.note("members changed", region_id=after.id, conf_ver=after.epoch.conf_ver, peers=peers)
+
+
+def tell_changes(store: StoreState, synced: int) -> None:
+    """Tell PD of changes of members that are durable, now that this sync is done."""
+    for region_id in [each for each, sequence in store.unsaved_changes.items() if sequence <= synced]:
+        del store.unsaved_changes[region_id]
+        peer = store.peers[region_id]
+        if peer.is_leader:
+            store.report(peer)
 
 
 def _finish_install(store: StoreState, begun: InstallBegun) -> None:

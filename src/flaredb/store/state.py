@@ -100,6 +100,10 @@ class StoreState:
         self.awaiting_sync: set[RegionId] = set()
         self.must_sync = False
         """Something outside of Raft's Readys was written that should be durable soon."""
+        self.unsaved_changes: dict[RegionId, int] = {}
+        """Regions whose last change of members is written, and the sync that makes it durable. Until then nobody is
+        told of it: PD would have the removed replica deleted, whose vote this store needs again if the
+        change is gone after a crash."""
         self.is_closing = False
         self.is_leaving = False
         """The process is about to stop: leaderships go elsewhere."""
@@ -134,7 +138,9 @@ class StoreState:
         self._effects.append(Note(event, tuple(fields.items()), level))
 
     def report(self, peer: Peer) -> None:
-        """Tell PD of a region led here."""
+        """Tell PD of a region led here, or do so later, once its last change of members is durable."""
+        if peer.region.id in self.unsaved_changes:
+            return
         told = make_report(self.config, peer, self.now_ms)
         self.told_traffic.add(told.bytes_written, told.keys_written, told.bytes_read, told.keys_read)
         self._effects.append(ReportRegion(told))

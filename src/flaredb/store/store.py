@@ -69,7 +69,7 @@ from flaredb.store.messages import (
     Sync,
     SyncDone,
 )
-from flaredb.store.outcomes import finish
+from flaredb.store.outcomes import finish, tell_changes
 from flaredb.store.peer import Peer
 from flaredb.store.read_executor import ReadExecutor
 from flaredb.store.ready import ReadyStep
@@ -503,7 +503,7 @@ class Store(StoreState):
         step.write()
         self.reserved.clear()
         for outcome in step.applier.outcomes:
-            finish(self, outcome)
+            finish(self, outcome, step.sequence)
         self._deliver_early()
         for peer, request in step.applier.refused:
             self.answer(request, epoch_not_match(peer.region, request.version, self.region_map))
@@ -522,6 +522,8 @@ class Store(StoreState):
             step.on_synced(self.peers[region_id], synced)
         touched |= self.awaiting_sync
         self.awaiting_sync.clear()
+        if self.unsaved_changes:
+            tell_changes(self, synced)
         while self._unsynced and self._unsynced[0][0] <= synced:
             self.unsynced_bytes -= self._unsynced.popleft()[1]
         while self._discards and self._discards[0][0] <= synced:
