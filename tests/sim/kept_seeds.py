@@ -61,4 +61,11 @@ KEPT_SEEDS = (
         "9fedcb7",
         "tests/store/test_move.py::test_a_voter_that_lost_the_commit_of_a_removal_hears_of_it_from_the_tombstone",
     ),
+    KeptSeed(
+        6006512,
+        20,
+        "PD heard of a removal that its leader lost in a crash: of two members one was deleted, nobody could lead",
+        "fa99359",
+        "tests/store/test_move_removed.py::test_pd_hears_of_a_change_once_it_is_durable",
+    ),
 )
