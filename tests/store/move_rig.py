@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from flaredb.model.ids import PeerId, RegionId, StoreId
-from flaredb.model.orders import ChangeKind
+from flaredb.model.orders import ChangeKind, ChangePeers, PeerChange
 from flaredb.model.region import Peer, PeerRole, Region
-from tests.store.harness import CONFIG, Cluster, region
+from flaredb.store.messages import SyncDone
+from tests.store.harness import CONFIG, Cluster, Node, region
 
 ADD, REMOVE, LEARNER = ChangeKind.ADD_NODE, ChangeKind.REMOVE_NODE, ChangeKind.ADD_LEARNER_NODE
 R1 = RegionId(1)
@@ -35,3 +36,24 @@ def follower_of(made: Cluster, region_id: int) -> Peer:
 
 def roles(found: Region) -> dict[int, str]:
     return {peer.store_id: peer.role.name for peer in found.peers}
+
+
+def removed_but_not_synced(made: Cluster) -> tuple[Node, int]:
+    """A leader that has applied a removal which its disk does not hold yet, and the region's conf_ver before."""
+    made.change(1, (REMOVE, follower_of(made, 1)))
+    gone, leader = follower_of(made, 1), made.await_leader(1)
+    peer = leader.store.peers[R1]
+    before = peer.region.epoch.conf_ver
+    made.drop = lambda envelope: envelope.from_store == gone.store_id
+    made.order(1, ChangePeers((PeerChange(REMOVE, gone),)))
+    made.run_for(20)  # the leader has the entry on its disk
+    leader.sync_at_once = False
+    made.drop = lambda envelope: False
+    made.run_until(lambda: peer.region.epoch.conf_ver > before)
+    return leader, before
+
+
+def syncs_again(leader: Node) -> None:
+    leader.sync_at_once = True
+    leader.engine.sync()
+    leader.inbox.append(SyncDone(10**6))

@@ -19,7 +19,7 @@ from flaredb.store import contacts, hibernation
 from flaredb.store.contacts import Contacts
 from flaredb.store.messages import Beat, HeartbeatsWanted, LeadersHandedOver, RaftEnvelope
 from tests.store.harness import CONFIG, TICK_MS, Cluster, Node, put, region
-from tests.store.move_rig import NEW
+from tests.store.move_rig import NEW, cluster, removed_but_not_synced, syncs_again
 
 R1 = RegionId(1)
 ELECTION_MS = CONFIG.election_ticks * TICK_MS
@@ -65,6 +65,17 @@ def test_an_idle_region_sends_nothing_and_elects_nobody() -> None:
     assert region_messages(cluster) == []
     assert asleep(cluster) == {1, 2, 3}
     assert {peer_of(node).term for node in cluster.live()} == {term}
+
+
+def test_no_region_sleeps_while_its_change_waits_for_the_disk() -> None:
+    """PD is to hear of it then, and from a leader that knows who is alive."""
+    made = cluster(stores=3)
+    leader, _ = removed_but_not_synced(made)
+    peer = leader.store.peers[R1]
+    made.run_for(SLEEPY_MS)
+    assert not peer.is_asleep
+    syncs_again(leader)
+    made.run_until(lambda: peer.is_asleep, limit_ms=SLEEPY_MS)
 
 
 def test_stores_beat_once_per_heartbeat_interval_however_many_regions_they_share() -> None:

@@ -11,10 +11,19 @@ from flaredb.raft import (
 from flaredb.store.messages import (
     RaftEnvelope,
     RaftReceived,
-    SyncDone,
 )
 from tests.store.harness import Cluster
-from tests.store.move_rig import LEARNER, NEW, R1, REMOVE, cluster, fill, follower_of
+from tests.store.move_rig import (
+    LEARNER,
+    NEW,
+    R1,
+    REMOVE,
+    cluster,
+    fill,
+    follower_of,
+    removed_but_not_synced,
+    syncs_again,
+)
 
 # ------------------------------------------------ removed and unaware (traps C4, C5)
 
@@ -140,23 +149,12 @@ def test_an_empty_replica_outlives_what_pd_knew_before_it_was_added() -> None:
 def test_pd_hears_of_a_change_once_it_is_durable() -> None:
     """PD has a removed replica deleted. A leader that lost the change again in a crash would need its vote."""
     made = cluster(stores=3)
-    made.change(1, (REMOVE, follower_of(made, 1)))
-    gone, leader = follower_of(made, 1), made.await_leader(1)
-    peer = leader.store.peers[R1]
-    before = peer.region.epoch.conf_ver
-    made.drop = lambda envelope: envelope.from_store == gone.store_id
-    made.order(1, ChangePeers((PeerChange(REMOVE, gone),)))
-    made.run_for(20)  # the leader has the entry on its disk
-    leader.sync_at_once = False
-    made.drop = lambda envelope: False
-    made.run_until(lambda: peer.region.epoch.conf_ver > before)
+    leader, before = removed_but_not_synced(made)
     made.run_for(300)
 
     def told() -> list[int]:
         return [report.heartbeat.region.epoch.conf_ver for report in leader.reports]
 
     assert before + 1 not in told()
-    leader.sync_at_once = True
-    leader.engine.sync()
-    leader.inbox.append(SyncDone(10**6))
+    syncs_again(leader)
     made.run_until(lambda: told()[-1:] == [before + 1])

@@ -95,6 +95,7 @@ def _could_sleep(store: StoreState, peer: Peer) -> bool:
         and peer.reads.is_idle()
         and region_id not in store.touched
         and region_id not in store.awaiting_sync
+        and region_id not in store.unsaved_changes
         and peer.node.is_settled()
         and not (peer.is_leader and (is_compactable(store.config, peer) or outgrown(store.config, peer)))
     )

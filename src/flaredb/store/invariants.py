@@ -22,6 +22,7 @@ def check_store(store: StoreState) -> None:
     assert store.waiting_write_bytes >= 0, "more write bytes answered than taken"
     awake = {region_id for region_id, peer in store.peers.items() if not peer.is_asleep}
     assert awake == store.awake.keys(), "peers awake and peers ticked differ"
+    assert store.unsaved_changes.keys() <= awake, "a change waits for the disk of a region that sleeps, or is none"
     for peer in store.peers.values():
         assert not peer.is_asleep or peer.region.id not in store.touched, f"region {peer.region.id} works in its sleep"
         assert not peer.writes or peer.region.id in store.touched, f"region {peer.region.id}: writes left over"
