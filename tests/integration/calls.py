@@ -15,6 +15,7 @@ from flaredb.wire.services import PD_METHODS, TIKV_METHODS, Method
 
 CALL_DEADLINE_S = 20.0
 PATIENCE_S = 20.0
+"""For PD to answer: it, too, may stand still for some seconds on a busy machine."""
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),

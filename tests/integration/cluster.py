@@ -14,14 +14,13 @@ from flaredb.cli.cluster_plan import private_plan, private_ports
 from flaredb.cli.local_cluster import READY_DEADLINE_S, LocalCluster, StoreProcess
 from flaredb.cli.official_client import connected
 from flaredb.cli.ports import PortPicker
-from flaredb.cli.probe import Probe, RegionView, asked_again
+from flaredb.cli.probe import Probe, RegionView
 from flaredb.cli.processes import Child, Processes
 from flaredb.cli.waiting import wait_until
 from flaredb.server.toml_text import merge
+from tests.integration.calls import PATIENCE_S
 
 START_DEADLINE_S = 2 * READY_DEADLINE_S
-PATIENCE_S = 20.0
-"""For PD to answer: it, too, may stand still for some seconds on a busy machine."""
 
 CALM: dict[str, Any] = {
     "raftstore": {
@@ -145,10 +144,7 @@ class Cluster:
 
     def leader_number(self, key: bytes) -> int:
         """Number of the store that leads the region of ``key`` according to PD; 0 if there is none."""
-        with Probe(self.pd_address) as probe:
-            regions = asked_again(probe.regions, PATIENCE_S)
-        region = next(region for region in regions if region.contains(key))
-        return next((store.number for store in self.stores if store.store_id == region.leader_store_id), 0)
+        return self._local.leader_number(key, PATIENCE_S)
 
     @staticmethod
     def wait_for(predicate: Callable[[], bool], deadline_s: float = READY_DEADLINE_S) -> None:

@@ -144,6 +144,18 @@ class LocalCluster:
         """The process that is this store."""
         return next(store for store in self.stores if store.store_id == store_id)
 
+    def leader_number(self, key: bytes, patience_s: float) -> int:
+        """Number of the store that leads the key's region, as PD knows it; 0 if it knows none.
+
+        Errors: ProbeFailed if PD, asked again and again, does not answer within ``patience_s`` seconds.
+        """
+        from flaredb.cli.probe import Probe, asked_again
+
+        with Probe(self.plan.pd_address) as probe:
+            regions = asked_again(probe.regions, patience_s)
+        leads = {region.leader_store_id for region in regions if region.contains(key)}
+        return next((store.number for store in self.stores if store.store_id in leads), 0)
+
     def _pd_tables(self) -> dict[str, Any]:
         return QUICK_PD | {
             "data-dir": str(self.directory / "pd"),

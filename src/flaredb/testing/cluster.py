@@ -146,13 +146,7 @@ class Cluster:
 
         Errors: flaredb.cli.probe.ProbeFailed if PD does not answer within PD_PATIENCE_S.
         """
-        from flaredb.cli.probe import Probe, asked_again
-
-        local = self._running()
-        with Probe(self.address) as probe:
-            regions = asked_again(probe.regions, PD_PATIENCE_S)
-        leads = {region.leader_store_id for region in regions if region.contains(key)}
-        return next((store.number for store in local.stores if store.store_id in leads), 0)
+        return self._running().leader_number(key, PD_PATIENCE_S)
 
     def store_id(self, number: int) -> int:
         """The id that PD knows a store by."""
