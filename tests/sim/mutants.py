@@ -12,10 +12,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from flaredb.sim.disk import DiskSpeed
-from flaredb.sim.network import Weather
-from flaredb.sim.options import Faults, SimOptions, Workload, draw
-from flaredb.sim.world import MS
+from flaredb.sim.options import SimOptions, draw
+
+from .shapes import (
+    CRASHES,
+    EVERYTHING,
+    GATHERED_SPLITS,
+    INSTALLS,
+    LATE_ANSWERS,
+    LATE_ORDERS,
+    LONG_DEATHS,
+    MOVES,
+    SLOW_CLOCKS,
+    SLOW_FOLLOWERS,
+    SNAPSHOTS,
+    SPLITS,
+    STALE_LEADERS,
+    STALE_LEASES,
+    TRANSFERS,
+    with_faults,
+)
 
 Patches = list[tuple[Any, str, Any]]
 
@@ -53,100 +69,6 @@ class Mutant:
         finally:
             for each in reversed(patches):
                 each.stop()
-
-
-# ------------------------------------------------ shapes
-
-
-def _with_faults(**changes: int) -> Callable[[SimOptions], SimOptions]:
-    def shape(options: SimOptions) -> SimOptions:
-        stores = max(options.stores, 3)
-        pd = replace(options.pd, initial_stores=stores, max_replicas=3)
-        faults = Faults(order_ms=options.faults.order_ms, split_ms=options.faults.split_ms, restart_ms_max=1_000)
-        for name, value in changes.items():
-            setattr(faults, name, value)
-        return replace(options, stores=stores, replicas=3, pd=pd, faults=faults)
-
-    return shape
-
-
-CRASHES = _with_faults(crash_ms=1_500, aimed_crash_ms=1_500)
-EVERYTHING = _with_faults(
-    crash_ms=3_000, aimed_crash_ms=3_000, partition_ms=3_000, pause_ms=5_000, power_cut_ms=15_000, order_ms=400
-)
-
-
-def _busy(faults: Callable[[SimOptions], SimOptions], **workload: Any) -> Callable[[SimOptions], SimOptions]:
-    """The faults, with clients that meet on a few keys."""
-
-    def shape(options: SimOptions) -> SimOptions:
-        load = Workload(writers=6, pinned=4, think_ms=30, hot_keys=3, cold_keys=20, deletes=0.0, swaps=0.0, scans=0.0)
-        return replace(faults(options), workload=replace(load, **workload))
-
-    return shape
-
-
-def _on_slow_disks(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
-    return lambda options: replace(faults(options), disk=DiskSpeed(sync_us_max=20 * MS, slow=0.1, slow_us_max=500 * MS))
-
-
-def _with_snapshots(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
-    """Logs are so short that whoever was away needs a snapshot, and snapshots are installed row by row."""
-
-    def shape(options: SimOptions) -> SimOptions:
-        store = replace(
-            options.store, log_count_max=8, log_gc_interval_ms=200, snapshot_retry_ms=10, fill_slice_bytes=1
-        )
-        return replace(faults(options), store=store, snapshot_chunk_us=100, step_delay_us=2_000)
-
-    return shape
-
-
-STALE_LEADERS = _busy(_with_faults(partition_ms=800, pause_ms=800))
-SLOW_FOLLOWERS = _busy(_on_slow_disks(_with_faults(partition_ms=3_000)))
-SPLITS = _busy(
-    _on_slow_disks(_with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4
-)
-MOVES = _with_faults(order_ms=100, admin_ms=300, crash_ms=4_000, partition_ms=4_000)
-LATE_ORDERS = _with_faults(order_ms=100, admin_ms=200, slow_link_ms=300)
-LONG_DEATHS = _with_faults(order_ms=200, admin_ms=500, crash_ms=5_000, new_store_ms=5_000, restart_ms_max=20_000)
-SNAPSHOTS = _busy(_with_snapshots(EVERYTHING), deletes=0.2, hot_keys=10)
-INSTALLS = _busy(
-    _with_snapshots(_with_faults(crash_ms=700, aimed_crash_ms=700, order_ms=300)), cold_keys=100, hot_share=0.2
-)
-
-
-def _with_leases(faults: Callable[[SimOptions], SimOptions], weather: Weather) -> Callable[[SimOptions], SimOptions]:
-    """Leaders read by lease, and followers stand for election as soon as they may."""
-
-    def shape(options: SimOptions) -> SimOptions:
-        store = replace(options.store, lease_reads=True, tick_ms=100, election_ticks=10, election_ticks_max=12)
-        return replace(faults(options), store=store, weather=weather)
-
-    return shape
-
-
-LATE_ANSWERS = _with_leases(
-    _busy(_with_faults(partition_ms=800, slow_link_ms=400)),
-    Weather(delay_us_min=500, delay_us_max=3_000, stragglers=0.1, straggler_us_max=2_000 * MS),
-)
-STALE_LEASES = _with_leases(STALE_LEADERS, Weather(delay_us_min=500, delay_us_max=3_000))
-
-
-def _with_slow_clocks(faults: Callable[[SimOptions], SimOptions]) -> Callable[[SimOptions], SimOptions]:
-    return lambda options: replace(faults(options), clock_drift_max=0.8)
-
-
-SLOW_CLOCKS = _with_slow_clocks(
-    _with_leases(
-        _busy(_with_faults(partition_ms=800, clock_ms=1_500)),
-        Weather(delay_us_min=500, delay_us_max=3_000),
-    )
-)
-TRANSFERS = _with_leases(
-    _busy(_with_faults(order_ms=100, admin_ms=200, partition_ms=600, slow_link_ms=1_000)),
-    Weather(delay_us_min=500, delay_us_max=3_000),
-)
 
 
 # ------------------------------------------------ what is promised before it is durable
@@ -287,6 +209,12 @@ def _epoch_not_checked_at_apply() -> Patches:
         true(self, peer, peer.region.epoch.version, *rest)
 
     return [(Applier, "_apply_write", _apply_write)]
+
+
+def _kept_back_writes_pass_no_gate() -> Patches:
+    from flaredb.store.state import Gathering
+
+    return [(Gathering, "passed_for", lambda *_: True)]
 
 
 def _split_metadata_not_atomic() -> Patches:
@@ -565,10 +493,11 @@ MUTANTS = (
     Mutant("a lease that is twice too long", _lease_twice_too_long, 40, "lease", STALE_LEASES, is_slow=True),
     Mutant("a lease that counts from the answer", _lease_from_the_answer, 40, "lease", LATE_ANSWERS, is_slow=True),
     Mutant("an epoch that is not compared when applied", _epoch_not_checked_at_apply, 40, "", SPLITS, is_slow=True),
+    Mutant("a write kept back over a split", _kept_back_writes_pass_no_gate, 20, "", GATHERED_SPLITS, is_slow=True),
     Mutant("a read of a region split meanwhile", _read_of_a_split_region, 20, "of the range", SPLITS),
     Mutant("a split whose states come apart", _split_metadata_not_atomic, 10, "", CRASHES),
     Mutant("PD takes an older epoch", _pd_accepts_older_epoch, 20, "goes back", EVERYTHING),
-    Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", _with_faults(pd_crash_ms=2_000)),
+    Mutant("PD hands out ids again", _pd_repeats_ids, 20, "twice", with_faults(pd_crash_ms=2_000)),
     Mutant("swaps that do not see each other", _swap_decided_before_the_log, 20, "linearizable"),
     Mutant("a client that repeats unknown writes", _client_repeats_unknown_writes, 20, "", EVERYTHING),
     Mutant("a proposal confirmed by its index alone", _overtaken_proposal_is_confirmed, 40, "", STALE_LEADERS),

@@ -65,6 +65,8 @@ class FaultyCluster(Cluster):
             hibernate_regions=seed % 8 != 0,
             idle_elections=self.rng.choice((0, 1, 3)),
             lease_reads=self.rng.random() < 0.8,
+            gather_crowd=(1, 16)[seed % 2],
+            gather_ms=(5, 100)[seed // 2 % 2],
             **self.settings(),
         )
         self.calm_chance = self.rng.choice((0.0, 0.01, 0.03))

@@ -224,6 +224,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     _spread_load(Random(f"{seed}/load"), options.workload)
     _fall_behind(Random(f"{seed}/pressure"), options.faults)
     _drift_beyond(Random(f"{seed}/clocks"), options)
+    options.store = _gather(Random(f"{seed}/gather"), options.store)
     options.promises_early = Random(f"{seed}/promises").random() < 0.5
     return options
 
@@ -253,6 +254,11 @@ def _drift_beyond(rng: Random, options: SimOptions) -> None:
     if options.store.lease_reads and len(options.faults.names()) > MOVES_ONLY and rng.random() < 1 / 6:
         options.clock_drift_max = rng.choice((0.2, 0.5))
         options.faults.clock_ms = rng.choice((2_000, 8_000))
+
+
+def _gather(rng: Random, store: StoreConfig) -> StoreConfig:
+    """In most seeds writes wait for each other in smaller crowds than a simulated cluster's, in some for long."""
+    return replace(store, gather_crowd=rng.choice((1, 1, 4, 16)), gather_ms=rng.choice((5, 5, 50, 500)))
 
 
 def _store(rng: Random, seed: int) -> StoreConfig:

@@ -54,6 +54,16 @@ class StoreConfig:
     batch_entry_size_bytes: int = 1 * MIB
     """Writes of one region in one step share entries of about this size."""
 
+    gather_crowd: int = 16
+    """While so many requests wait in this store, few writes of a region wait for each other (proposing.py)."""
+
+    gather_writes: int = 16
+    gather_bytes: int = 16 * KIB
+    """So many of a region never wait, nor so large ones."""
+
+    gather_ms: int = 5
+    """How long they wait at most for the region's last entry to be committed; 0: not at all."""
+
     message_size_bytes_max: int = 1 * MIB
     """raftstore.raft-max-size-per-msg"""
 

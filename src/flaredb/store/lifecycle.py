@@ -100,6 +100,7 @@ def finish_destruction(store: StoreState, peer: Peer, before: Region, reason: st
     store.touched.discard(region_id)
     store.awaiting_sync.discard(region_id)
     store.unsaved_changes.pop(region_id, None)
+    store.gathering.pop(region_id, None)
     store.fills.drop(peer)
     if peer.incoming is not None:
         # Raft took it in this very step: no mark on disk names the file yet.

@@ -114,7 +114,7 @@ class Peer:
     """State only; the steps that change it are in ready.py, reads.py, applier.py and commands/.
 
     Invariants: ``unsynced`` ascends by sequence and Ready number; ``applied_index`` equals the storage's apply state;
-    ``synced_applied_index <= applied_index``; requests in ``writes`` have passed the gate in this step; a region
+    ``synced_applied_index <= applied_index``; requests in ``writes`` have passed the gate; a region
     without peers is an empty replica's, which waits for a snapshot; while ``fill`` is set nothing is applied or served.
 
     A replica at rest gives up what can be made anew (``fold``): its Raft node and storage from the engine and ``rest``,
@@ -172,7 +172,7 @@ class Peer:
     """Where to answer: members, and whoever wrote although it is none that is known here."""
 
     writes: list[Request]
-    """Writes of this step, to be proposed at its end."""
+    """Writes of this step, to be proposed at its end, or kept back for more of them (proposing.py)."""
 
     proposals: dict[int, list[Proposal]]
     """By index, all above the applied one; several for one index if this peer led in several terms."""

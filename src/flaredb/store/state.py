@@ -5,6 +5,7 @@ No operation is here: they are functions of a StoreState, one file each. store.p
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -33,6 +34,20 @@ from flaredb.store.split_check import SplitChecks
 
 LEAVING_PRIORITY = -1
 """Election priority of a store that is about to stop: others refuse to elect it while their logs are as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Writes that wait for more of their region."""
+
+    until_ms: int
+    term: int
+    version: int
+    """Of the region's epoch, when the first of them passed the gate."""
+
+    def passed_for(self, term: int, version: int) -> bool:
+        """True if the gate let them pass for this leadership and this range."""
+        return self.term == term and self.version == version
 
 
 class StoreState:
@@ -97,6 +112,8 @@ class StoreState:
         """Requests that came before this store knew its regions."""
         self.touched: set[RegionId] = set()
         """Regions with something to handle in this step, or left over for the next."""
+        self.gathering: dict[RegionId, Gathering] = {}
+        """Regions whose writes are kept back for more of them (proposing.py), in the order of their times."""
         self.awaiting_sync: set[RegionId] = set()
         self.must_sync = False
         """Something outside of Raft's Readys was written that should be durable soon."""

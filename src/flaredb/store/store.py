@@ -18,17 +18,15 @@ from flaredb.model.errors import (
     ConfigError,
     NotLeader,
     RegionError,
-    StaleCommand,
     StoreClosing,
 )
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.raft import StateRole
 from flaredb.store import bootstrap, orders, reads
-from flaredb.store.admission import admit, admit_held, expire, hold, may_expire, refuse_late, take_request
+from flaredb.store.admission import admit, admit_held, expire, may_expire, refuse_late, take_request
 from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
-from flaredb.store.commands.write import propose_writes
 from flaredb.store.config import StoreConfig
 from flaredb.store.heartbeat import pending_peers
 from flaredb.store.hibernation import count_idle, hear_news, report_rarely, tick_contacts, wake_all
@@ -71,6 +69,7 @@ from flaredb.store.messages import (
 )
 from flaredb.store.outcomes import finish, tell_changes
 from flaredb.store.peer import Peer
+from flaredb.store.proposing import heed_commits, propose
 from flaredb.store.read_executor import ReadExecutor
 from flaredb.store.ready import ReadyStep
 from flaredb.store.split_check import estimate_size, outgrown
@@ -154,9 +153,11 @@ class Store(StoreState):
                 hear_news(self)
             self._tick_if_due()
             self._expire_if_due()
-            self._propose()
+            propose(self)
             self._run_fills()
             self._handle_readys()
+            if self.gathering:
+                heed_commits(self)
             self._run_reads()
             self._run_split_checks()
         except EngineError as error:
@@ -183,7 +184,11 @@ class Store(StoreState):
         """When step must be called at the latest, even without inputs."""
         if self.has_work():
             return self.now_ms - self._lost_ms
-        due_ms = min(self._next_tick_ms, self._next_expiry_ms) if self.waiting_requests else self._next_tick_ms
+        due_ms = self._next_tick_ms
+        if self.waiting_requests:
+            due_ms = min(due_ms, self._next_expiry_ms)
+            if self.gathering:  # in the order of their times
+                due_ms = min(due_ms, next(iter(self.gathering.values())).until_ms)
         return due_ms - self._lost_ms
 
     def has_work(self) -> bool:
@@ -448,18 +453,6 @@ class Store(StoreState):
         self.unstarted = refuse_late(self, self.unstarted)
 
     # ------------------------------------------------ raft
-
-    def _propose(self) -> None:
-        for region_id in self.touched:
-            peer = self.peers.get(region_id)
-            if peer is None:
-                continue
-            if peer.writes:
-                for request in propose_writes(self.config, peer, self.now_ms):
-                    hold(self, peer.parked, request, StaleCommand())
-            if peer.reads.waiting:
-                reads.confirm_by_lease(peer)
-                reads.start_round(peer, self.now_ms)
 
     def _run_fills(self) -> None:
         peer = self.fills.run_slice()
