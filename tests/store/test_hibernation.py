@@ -169,6 +169,60 @@ def test_members_on_a_dead_store_are_not_waited_for_and_wake_the_region_when_bac
     assert [cluster.rows(store) for store in (1, 2, 3)] == [[(b"k", b"2")]] * 3
 
 
+# ------------------------------------------------ removed in their sleep
+
+
+MISSING_MS = 3_000
+
+
+def removed_in_its_sleep() -> tuple[Cluster, Node]:
+    """A follower that was removed, and lost the one message that would have woken it."""
+    made = sleeping(leader_missing_ms=MISSING_MS)
+    victim = followers(made)[0]
+    made.drop = lambda envelope: envelope.to_store == victim.id and envelope.region_id == R1
+    made.change(1, (ChangeKind.REMOVE_NODE, peer_of(victim).meta))
+    made.drop = lambda envelope: False
+    made.run_for(ELECTION_MS_MAX)
+    assert peer_of(victim).is_asleep, "nobody writes to it any more, and its leader's store lives"
+    return made, victim
+
+
+def test_a_replica_that_was_removed_in_its_sleep_hears_of_it_from_pd() -> None:
+    made, victim = removed_in_its_sleep()
+    made.run_until(lambda: R1 not in victim.store.peers, limit_ms=MISSING_MS + ELECTION_MS_MAX)
+    assert made.rows(victim.id) == []
+
+
+def test_sleepers_that_are_members_go_on_sleeping_when_pd_was_asked() -> None:
+    made = sleeping(leader_missing_ms=MISSING_MS)
+    made.run_for(5 * MISSING_MS)
+    assert asleep(made) == {1, 2, 3}
+    assert region_messages(made) == []
+    for node in made.live():
+        assert len(node.checked) in range(4, 7), "about once in the time after which a leader is missed"
+
+
+def test_pd_is_asked_of_one_sleeper_a_second_however_many_there_are() -> None:
+    borders = [b"", *(b"%02d" % number for number in range(1, 20)), b""]
+    regions = [region(number + 1, borders[number], borders[number + 1]) for number in range(20)]
+    made = Cluster(regions, config=replace(CONFIG, leader_missing_ms=1_000))
+    made.run_until(lambda: not any(node.store.awake for node in made.live()), limit_ms=3 * SLEEPY_MS)
+    for node in made.live():
+        node.checked.clear()
+    made.run_for(20_500)
+    for node in made.live():
+        assert len(node.checked) in range(19, 22)
+        assert len(set(node.checked)) >= 19, "in turn"
+
+
+def test_pd_is_not_asked_of_a_region_that_nobody_else_holds() -> None:
+    alone = region(1, stores=(1,))
+    made = Cluster([alone], stores=1, config=replace(CONFIG, leader_missing_ms=1_000))
+    made.run_until(lambda: asleep(made) == {1})
+    made.run_for(5_000)
+    assert made.nodes[StoreId(1)].checked == []
+
+
 # ------------------------------------------------ to wake
 
 

@@ -15,7 +15,9 @@ requests wake it, its lease is over (raft/quiet.py), its reads go through a roun
 ticks since it heard its leader's store as ticks without its leader, which is what it would have counted awake, so its
 region gets a new leader as soon as if it had never slept.
 
-Rare duties remain: a sleeping leader reports its region to PD at PD's interval.
+Rare duties remain. A sleeping leader reports its region to PD at PD's interval. And the store asks PD now and then
+whether its sleepers still belong to their regions: one that lost the message by which its leader woke, and was removed
+right after it, would sleep for ever, because nobody writes to it and its leader's store lives.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ from heapq import heappop, heappush
 
 from flaredb.model.ids import PeerId, StoreId
 from flaredb.store.commands.compact_log import is_compactable
-from flaredb.store.messages import Beat
+from flaredb.store.messages import Beat, CheckRegion
 from flaredb.store.peer import Peer
 from flaredb.store.split_check import outgrown
 from flaredb.store.state import StoreState
 
 REPORTS_PER_TICK_MIN = 16
+CHECK_INTERVAL_MS_MIN = 1_000
+"""Between two sleepers of which PD is asked."""
+
 WAKES_PER_STEP_MAX = 256
 """About 20 ms."""
 
@@ -241,3 +246,25 @@ def report_rarely(store: StoreState) -> None:
                 peer.fold()
         peer.is_report_queued = True
         heappush(queue, (peer.next_report_ms, region_id))
+
+
+def check_rarely(store: StoreState) -> None:
+    """Ask PD, of one sleeper after the other, whether it is a member still (incoming.on_region_checked). Each has its
+    turn every ``leader_missing_ms``, or as often as CHECK_INTERVAL_MS_MIN lets all of them.
+    """
+    if store.now_ms < store.next_check_ms:
+        return
+    if not store.to_check:
+        store.to_check = [region_id for region_id, peer in store.peers.items() if _could_be_removed(peer)]
+        pause_ms = store.config.leader_missing_ms // max(len(store.to_check), 1)
+        store.check_interval_ms = max(pause_ms, CHECK_INTERVAL_MS_MIN)
+    store.next_check_ms = store.now_ms + store.check_interval_ms
+    if store.to_check:
+        region_id = store.to_check.pop()
+        peer = store.peers.get(region_id)
+        if peer is not None and peer.is_asleep:
+            store.emit(CheckRegion(region_id))
+
+
+def _could_be_removed(peer: Peer) -> bool:
+    return peer.is_asleep and len(peer.region.peers) > 1

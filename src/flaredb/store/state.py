@@ -86,6 +86,10 @@ class StoreState:
         """Sleepers that wake in the next steps, in this order."""
         self.rare_reports: list[tuple[int, RegionId]] = []
         """A heap: when to report regions that sleep, at the earliest."""
+        self.to_check: list[RegionId] = []
+        """Sleepers of which PD is still to be asked in this turn, from the end."""
+        self.check_interval_ms = 0
+        self.next_check_ms = now_ms + config.leader_missing_ms
         self.region_map = RegionMap()
         self.routes = RouteCache()
         self.early = EarlyMessages()

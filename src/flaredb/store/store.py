@@ -29,7 +29,7 @@ from flaredb.store.checks import check_epoch, check_keys, epoch_not_match
 from flaredb.store.commands.compact_log import propose_compact_log
 from flaredb.store.config import StoreConfig
 from flaredb.store.heartbeat import pending_peers
-from flaredb.store.hibernation import count_idle, hear_news, report_rarely, tick_contacts, wake_all
+from flaredb.store.hibernation import check_rarely, count_idle, hear_news, report_rarely, tick_contacts, wake_all
 from flaredb.store.incoming import (
     collect,
     on_region_checked,
@@ -397,6 +397,7 @@ class Store(StoreState):
             for beat in self.contacts.beats(self.store_id, self.now_ms):
                 self.outbox.put(beat)
         report_rarely(self)
+        check_rarely(self)
 
     def _trim_log_caches(self) -> None:
         """Each region may keep as much of its log as it likes while all together stay within their bound."""
