@@ -68,4 +68,11 @@ KEPT_SEEDS = (
         "fa99359",
         "tests/store/test_move_removed.py::test_pd_hears_of_a_change_once_it_is_durable",
     ),
+    KeptSeed(
+        8004157,
+        20,
+        "a follower asleep lost the message of its leader's waking, and was removed: it slept on a store for ever",
+        "25240a2",
+        "tests/store/test_hibernation.py::test_a_replica_that_was_removed_in_its_sleep_hears_of_it_from_pd",
+    ),
 )
