@@ -23,9 +23,11 @@ WORKS = {
     "put1": Work("batch", 1),
     "get256": Work("batch", 256, 100),
     "mixed256": Work("batch", 256, 95),
+    "put64": Work("batch", 64),
     "put12": Work("batch", 12, frame=1),
     "get12": Work("batch", 12, 100, frame=1),
     "unaryput1": Work("unary", 1),
+    "unaryput64": Work("unary", 64),
     "unaryput256": Work("unary", 256),
     "unaryget256": Work("unary", 256, 100),
 }
