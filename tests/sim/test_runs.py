@@ -33,6 +33,12 @@ def test_short_runs_see_splits_and_moves_too(seed: int) -> None:
     assert report.moves >= 2
 
 
+def test_a_cluster_that_cannot_elect_on_its_disks_forms_once_they_are_well() -> None:
+    """Every fifth sync of this seed takes up to 5 s, ten election timeouts; of four replicas three must be in time."""
+    report = check(8_007_837, 2)
+    assert report.done > 0
+
+
 HASH = "import sys; from tests.sim.fresh import check; print(check(int(sys.argv[1]), 10).trace_hash)"
 
 
