@@ -224,7 +224,7 @@ def draw(seed: int, seconds: int = 60) -> SimOptions:
     _spread_load(Random(f"{seed}/load"), options.workload)
     _fall_behind(Random(f"{seed}/pressure"), options.faults)
     _drift_beyond(Random(f"{seed}/clocks"), options)
-    options.store = _gather(Random(f"{seed}/gather"), options.store)
+    _gather(Random(f"{seed}/gather"), options)
     options.promises_early = Random(f"{seed}/promises").random() < 0.5
     return options
 
@@ -256,9 +256,10 @@ def _drift_beyond(rng: Random, options: SimOptions) -> None:
         options.faults.clock_ms = rng.choice((2_000, 8_000))
 
 
-def _gather(rng: Random, store: StoreConfig) -> StoreConfig:
+def _gather(rng: Random, options: SimOptions) -> None:
     """In most seeds writes wait for each other in smaller crowds than a simulated cluster's, in some for long."""
-    return replace(store, gather_crowd=rng.choice((1, 1, 4, 16)), gather_ms=rng.choice((5, 5, 50, 500)))
+    crowd, wait_ms = rng.choice((1, 1, 4, 16)), rng.choice((5, 5, 50, 500))
+    options.store = replace(options.store, gather_crowd=crowd, gather_ms=wait_ms)
 
 
 def _store(rng: Random, seed: int) -> StoreConfig:

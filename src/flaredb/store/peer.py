@@ -312,12 +312,17 @@ class Peer:
         self.is_drowsy = False
         self.agreed = NOBODY
 
+    def take_writes(self) -> list[Request]:
+        """The writes that passed the gate and are in no log entry."""
+        requests, self.writes, self.collected_bytes = self.writes, [], 0
+        return requests
+
     def take_waiting(self) -> list[Request]:
         """Every request that waits here and is in no log entry: it has had no effect."""
-        requests = self.writes + self.parked + self.reads.take_all()
+        requests = self.take_writes() + self.parked + self.reads.take_all()
         if self.split is not None and not self.split.is_proposed:
             requests.append(self.split.request)
-        self.writes, self.parked, self.split, self.collected_bytes = [], [], None, 0
+        self.parked, self.split = [], None
         return requests
 
     def take_proposed(self, up_to_index: int | None = None) -> list[Request]:

@@ -55,9 +55,8 @@ def _keeps_back(store: StoreState, peer: Peer) -> bool:
         return False
     held = store.gathering.get(peer.region.id)
     if held is None:
-        until_ms = store.now_ms + config.gather_ms
-        store.gathering[peer.region.id] = Gathering(until_ms, peer.term, peer.region.epoch.version)
-        return config.gather_ms > 0
+        held = Gathering(store.now_ms + config.gather_ms, peer.term, peer.region.epoch.version)
+        store.gathering[peer.region.id] = held
     return store.now_ms < held.until_ms
 
 
@@ -69,8 +68,7 @@ def _is_entry_under_way(peer: Peer) -> bool:
 def _propose_writes(store: StoreState, peer: Peer) -> None:
     held = store.gathering.pop(peer.region.id, None)
     if held is not None and not (peer.is_leader and held.passed_for(peer.term, peer.region.epoch.version)):
-        again, peer.writes, peer.collected_bytes = peer.writes, [], 0
-        for request in again:
+        for request in peer.take_writes():
             admit(store, request)
     for request in propose_writes(store.config, peer, store.now_ms):
         hold(store, peer.parked, request, StaleCommand())

@@ -52,7 +52,7 @@ def collect_write(config: StoreConfig, peer: Peer, request: Request) -> None:
 
 def propose_writes(config: StoreConfig, peer: Peer, now_ms: int) -> list[Request]:
     """Propose the step's writes. Returns those that Raft dropped; they may be tried again when a leader is known."""
-    requests, peer.writes, peer.collected_bytes = peer.writes, [], 0
+    requests = peer.take_writes()
     batch: list[Request] = []
     size_bytes = 0
     for at, request in enumerate(requests):
