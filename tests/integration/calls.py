@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from flaredb.cli.probe import Probe, RegionView, asked_again
+from flaredb.cli.probe import Probe, ProbeFailed, RegionView, asked_again
 from flaredb.wire.pb import kvrpcpb_pb2, pdpb_pb2
 from flaredb.wire.services import PD_METHODS, TIKV_METHODS, Method
 
@@ -22,6 +22,13 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 ]
+
+
+def _holding(regions: list[RegionView], key: bytes) -> RegionView:
+    for region in regions:
+        if region.contains(key):
+            return region
+    raise ProbeFailed(f"PD knows no region that holds {key!r}")
 
 
 class Calls:
@@ -37,8 +44,11 @@ class Calls:
             return asked_again(probe.regions, patience_s)
 
     def region_of(self, key: bytes) -> RegionView:
-        """The region that holds ``key``, as PD knows it now."""
-        return next(region for region in self.regions() if region.contains(key))
+        """The region that holds ``key``, as PD knows it now; asked again while there is none (a moment in a split).
+        Errors: ProbeFailed.
+        """
+        with Probe(self.pd_address) as probe:
+            return asked_again(lambda: _holding(probe.regions(), key), PATIENCE_S)
 
     def store(self, address: str, name: str, timeout_s: float = CALL_DEADLINE_S, **fields: Any) -> Any:
         """Call a store. Errors: grpc.RpcError."""
