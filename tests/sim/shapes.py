@@ -46,6 +46,16 @@ def on_slow_disks(faults: Shape) -> Shape:
     return lambda options: replace(faults(options), disk=DiskSpeed(sync_us_max=20 * MS, slow=0.1, slow_us_max=500 * MS))
 
 
+def with_late_syncs(faults: Shape) -> Shape:
+    """Most of what a power cut meets is written and not durable, splits among it."""
+
+    def shape(options: SimOptions) -> SimOptions:
+        late = DiskSpeed(sync_us_min=20 * MS, sync_us_max=80 * MS)
+        return replace(faults(options), disk=late, regions_max=100)
+
+    return shape
+
+
 def with_snapshots(faults: Shape) -> Shape:
     """Logs are so short that whoever was away needs a snapshot, and snapshots are installed row by row."""
 
@@ -71,6 +81,7 @@ def gathering(faults: Shape) -> Shape:
 STALE_LEADERS = busy(with_faults(partition_ms=800, pause_ms=800))
 SLOW_FOLLOWERS = busy(on_slow_disks(with_faults(partition_ms=3_000)))
 SPLITS = busy(on_slow_disks(with_faults(split_ms=150, order_ms=3_000)), writers=12, think_ms=10, hot_keys=30, reads=0.4)
+SPLITS_CUT_SHORT = with_late_syncs(with_faults(split_ms=60, order_ms=5_000, power_cut_ms=600))
 GATHERED_SPLITS = gathering(
     busy(
         on_slow_disks(with_faults(split_ms=100, order_ms=3_000, partition_ms=500)),
