@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from bench.report import ratio, spread
+from bench.ratios import ratio, spread
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

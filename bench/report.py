@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.ratios import middle, ratio, spread
+
 from flaredb.model.limits import MIB
 
 RESULTS = Path(__file__).parent / "results"
@@ -49,23 +51,6 @@ GOALS = (
 )
 MEMORY_GOAL = Goal("memory of three servers", "memory", "", at_most=1.2)
 RECOVERY_SECONDS_MAX = 1.0
-
-
-def middle(rounds: Sequence[dict[str, float]], figure: str) -> float:
-    """Median over the rounds of one side."""
-    return statistics.median(each[figure] for each in rounds)
-
-
-def ratio(row: dict[str, Any], figure: str) -> float:
-    """Median of FlareDB's figure divided by etcd's of the same round."""
-    pairs = zip(row["ours"], row["theirs"], strict=True)
-    return statistics.median(ours[figure] / theirs[figure] for ours, theirs in pairs if theirs[figure])
-
-
-def spread(row: dict[str, Any], figure: str) -> tuple[float, float]:
-    """Lowest and highest ratio of a round."""
-    ratios = [a[figure] / b[figure] for a, b in zip(row["ours"], row["theirs"], strict=True) if b[figure]]
-    return min(ratios), max(ratios)
 
 
 def write_report(found: dict[str, Any], directory: Path) -> str:

@@ -10,15 +10,17 @@ import pytest
 from rich.console import Console
 
 import flaredb
-from flaredb.cli import official_client, tour
+from flaredb.cli import official_client
 from flaredb.cli.local_cluster import LocalCluster
 from flaredb.cli.official_client import scan_all
 from flaredb.cli.probe import Probe, RegionView
 from flaredb.cli.tables import regions_table
-from flaredb.cli.tour import Tour, TourFailed, first_difference
-from flaredb.cli.tour_client import OwnClient, TourClients
-from flaredb.cli.tour_data import other_value, unicode_names
-from flaredb.cli.tour_report import TourReport
+from flaredb.cli.tour import run as tour
+from flaredb.cli.tour.clients import OwnClient, TourClients
+from flaredb.cli.tour.data import other_value, unicode_names
+from flaredb.cli.tour.report import TourReport
+from flaredb.cli.tour.run import first_difference
+from flaredb.cli.tour.state import Tour, TourFailed
 from flaredb.testing import MemoryClient
 from flaredb.wire.pb import metapb_pb2
 

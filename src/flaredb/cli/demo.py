@@ -97,7 +97,7 @@ def _run_cluster(cluster: LocalCluster, processes: Processes, options: DemoOptio
     if options.ready_file is not None:
         _write_ready_file(options.ready_file, cluster)
     if options.tour:
-        from flaredb.cli.tour import run_tour
+        from flaredb.cli.tour.run import run_tour
 
         return run_tour(cluster, took_s)
     click.echo("\n".join(first_screen(cluster, regions, options, took_s)))

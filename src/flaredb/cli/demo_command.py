@@ -1,4 +1,4 @@
-"""``flaredb demo``: the command's options; the work is in cli/demo.py and cli/tour.py."""
+"""``flaredb demo``: the command's options; the work is in cli/demo.py and cli/tour/."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from flaredb.cli.output import FORMS, Facts, Table, show
 
 if TYPE_CHECKING:
     from flaredb.cli.ctl.http import Pd
-    from flaredb.cli.kv.calls import Caller
+    from flaredb.cli.kv.caller import Caller
 
 ENVIRONMENT = ("FLAREDB_URL", "FLAREDB_PD")
 """Where the cluster is, if no option says so; the first that is set counts."""

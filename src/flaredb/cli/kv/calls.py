@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flaredb.cli.flags import SECONDS
 from flaredb.cli.grammar import ENVIRONMENT, CommonCommand, Session, pass_session
+from flaredb.cli.kv.caller import Caller, Work
 from flaredb.cli.startup import loading
 from flaredb.model.errors import FlareDBError
 
@@ -35,7 +36,6 @@ class Call:
         return {"cf": self.cf, "timeout": self.timeout_s}
 
 
-Work = Callable[["AsyncCalls"], Coroutine[Any, Any, Any]]
 DataCommand = Callable[..., Coroutine[Any, Any, int | None]]
 
 
@@ -43,16 +43,6 @@ class Unreachable(FlareDBError):
     """Nobody answers at the cluster's addresses. Nothing was written."""
 
     retryable = True
-
-
-class Caller(Protocol):
-    """Carries out the work of a command with a client."""
-
-    addresses: str
-    """The cluster it belongs to, as Session has it."""
-
-    def run(self, work: Work, is_bulk: bool) -> Any:
-        """The result of ``work``. ``is_bulk``: it is worth while to load what makes many calls faster."""
 
 
 class OneCall:

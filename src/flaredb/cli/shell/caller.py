@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from flaredb.cli.kv import calls
-from flaredb.cli.kv.calls import Work
+from flaredb.cli.kv.caller import Work
 from flaredb.faces.loop_thread import end_other_tasks
 
 if TYPE_CHECKING:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from flaredb.cli.cluster_plan import next_ports
 from flaredb.cli.ctl.http import Pd, PdRefused, PdUnreachable
 from flaredb.cli.local_cluster import StoreProcess
 from flaredb.cli.ports import PortPicker
 from flaredb.cli.probe import ProbeFailed, RangeChecksum, RegionView, asked_again
+from flaredb.cli.tour.state import Tour
 from flaredb.cli.waiting import pause
 from flaredb.model.errors import FlareDBError
 from flaredb.model.keys import format_key
-
-if TYPE_CHECKING:
-    from flaredb.cli.tour import Tour
 
 MOVE_DEADLINE_S = 60.0
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""``flaredb demo --tour``: real data through real clients, a leader killed, regions moved, everything verified."""
+"""The tour, part by part; moves are in moves.py."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from flaredb.cli.local_cluster import LocalCluster, StoreProcess
 from flaredb.cli.official_client import RawClient, scan_all
 from flaredb.cli.probe import Probe, ProbeFailed, RegionView, applied_index, asked_again
 from flaredb.cli.tables import regions_table
-from flaredb.cli.tour_client import TourClients, tour_clients
-from flaredb.cli.tour_data import other_value, unicode_names
-from flaredb.cli.tour_moves import move_regions
-from flaredb.cli.tour_report import Part, TourReport
+from flaredb.cli.tour.clients import tour_clients
+from flaredb.cli.tour.data import other_value, unicode_names
+from flaredb.cli.tour.moves import move_regions
+from flaredb.cli.tour.report import Part, TourReport
+from flaredb.cli.tour.state import Tour, TourFailed
 from flaredb.cli.waiting import wait_until
-from flaredb.model.errors import FlareDBError
 from flaredb.model.keys import format_key
 
 BATCH_PUT_PAIRS = 500
@@ -25,26 +25,6 @@ KEYS_ON_EACH_SIDE = 3_000
 REWRITTEN_KEYS = 1_000
 FAILOVER_DEADLINE_S = 10.0
 CATCH_UP_DEADLINE_S = 30.0
-
-
-class TourFailed(FlareDBError):
-    """Something is not as it must be; the message says what."""
-
-
-@dataclass(slots=True)
-class Tour:
-    """What the parts of the tour share. Invariant: ``expected`` holds every acknowledged write."""
-
-    cluster: LocalCluster
-    clients: TourClients
-    probe: Probe
-    report: TourReport
-    expected: dict[bytes, bytes] = field(default_factory=dict)
-
-    @property
-    def client(self) -> RawClient:
-        """The client that does the work."""
-        return self.clients.first
 
 
 @dataclass(frozen=True, slots=True)

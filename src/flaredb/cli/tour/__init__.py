@@ -1,0 +1,1 @@
+"""``flaredb demo --tour``: real data through real clients, a leader killed, regions moved, everything verified."""
