@@ -7,9 +7,11 @@ from random import Random
 
 import pytest
 
+from flaredb.sim import linearizability
 from flaredb.sim.linearizability import (
     Kind,
     Operation,
+    SearchTooLarge,
     check_every_order,
     check_key,
     check_search,
@@ -138,3 +140,27 @@ def test_the_search_takes_long_histories_of_few_clients() -> None:
     started = time.process_time()
     assert check_key(history) is None
     assert time.process_time() - started < 2.0
+
+
+def crowd(writers: int) -> list[Operation]:
+    """Writes that all run at the same time, two reads beside them of each, and one later that saw the first asked."""
+    writes = [Operation(WRITE, at, 1_000 + at, b"%d" % at) for at in range(writers)]
+    reads = [Operation(READ, 500 + at, 1_500 + at, b"%d" % (at // 2)) for at in range(2 * writers)]
+    return [*writes, *reads, Operation(READ, 3_000, 3_001, b"0")]
+
+
+def test_what_many_clients_do_at_a_time_is_searched_in_few_states() -> None:
+    """Seed 9005282: fourteen writes at a time took more states than a search may have."""
+    history = crowd(14)
+    assert check_search(history, states_max=3 * len(history)) is None
+    history[-1] = Operation(READ, 3_000, 3_001, b"nobody's")
+    assert check_search(history) is not None
+
+
+def test_swaps_that_nobody_saw_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linearizability, "STATES_MAX", 0)
+    history = [*crowd(14), Operation(SWAP, 2_000, None, b"unseen", b"3"), Operation(SWAP, 2_000, None, b"unseen", None)]
+    assert check_key(history) is None
+    history += [Operation(READ, -2, -1, None), Operation(WRITE, 2_000, None, None)]
+    with pytest.raises(SearchTooLarge):
+        check_key(history)

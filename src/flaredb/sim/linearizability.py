@@ -12,6 +12,7 @@ ever saw need not have been written, and one that was seen was written before th
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -20,6 +21,9 @@ from operator import attrgetter
 
 Value = bytes | None
 """None: the key is absent."""
+
+STATES_MAX = 2_000_000
+"""A search gives up after so many."""
 
 NEVER = 1 << 62
 """Later than every moment of a history: when an unknown operation returns."""
@@ -58,9 +62,10 @@ def check_key(history: Sequence[Operation], initial: Value = None) -> str | None
 
     Pre: no two writes or swaps set the same value, deletes excepted.
     """
-    if all(op.kind is Kind.READ or (op.kind is Kind.WRITE and op.value is not None) for op in history):
-        return check_zones(history, initial)
-    return check_search(history, initial)
+    known = tighten(history)
+    if all(op.kind is Kind.READ or (op.kind is Kind.WRITE and op.value is not None) for op in known):
+        return _check_zones(known, initial)
+    return _check_search(known, initial, STATES_MAX)
 
 
 def tighten(history: Iterable[Operation]) -> list[Operation]:
@@ -112,7 +117,10 @@ def check_zones(history: Iterable[Operation], initial: Value = None) -> str | No
     Between the first return and the last invocation of a value's operations the register must hold it (a forward
     zone): two such zones may not overlap, and no value may live only inside another's.
     """
-    operations = tighten(history)
+    return _check_zones(tighten(history), initial)
+
+
+def _check_zones(operations: list[Operation], initial: Value) -> str | None:
     clusters: dict[Value, _Cluster] = {initial: _Cluster(initial, -NEVER, -NEVER, -NEVER)}
     for op in operations:
         if op.kind is Kind.WRITE:
@@ -170,10 +178,19 @@ class _Node:
         self.next: _Node | None = None
 
 
-def check_search(history: Iterable[Operation], initial: Value = None, states_max: int = 2_000_000) -> str | None:
-    """As check_key, for every kind of operation. Errors: SearchTooLarge beyond ``states_max`` states."""
-    operations = sorted(tighten(history), key=attrgetter("invoked"))
+def check_search(history: Iterable[Operation], initial: Value = None, states_max: int = STATES_MAX) -> str | None:
+    """As check_key, for every kind of operation. Errors: SearchTooLarge beyond ``states_max`` states.
+
+    Two things keep it short. Of reads that could come next any may come first, and nothing else needs to be tried: they
+    change nothing. And a value is not left while somebody has yet to find it: nobody sets it again.
+    """
+    return _check_search(tighten(history), initial, states_max)
+
+
+def _check_search(known: list[Operation], initial: Value, states_max: int) -> str | None:
+    operations = sorted(known, key=attrgetter("invoked"))
     head = _linked(operations)
+    to_find: Counter[Value] = Counter(map(_found, operations))
     waiting = sum(op.returned is not None for op in operations)
     state, done = initial, 0
     seen: set[_Seen] = set()
@@ -182,16 +199,18 @@ def check_search(history: Iterable[Operation], initial: Value = None, states_max
     node = head.next
     while waiting:
         if node is not None and node.is_call:
-            if not _can_come_next(node, state, done):
+            if not _can_come_next(node, state, done, to_find):
                 node = node.next
                 continue
-            assert node.op is not None
-            after, done_after = node.op.value, done | node.bit
+            op = node.op
+            assert op is not None
+            after, done_after = op.value, done | node.bit
             key = _seen_key(done_after, after)
             if key in seen:
                 node = node.next
                 continue
             stack.append((node, state))
+            to_find[_found(op)] -= 1
             state, done = after, done_after
             seen.add(key)
             if len(seen) > states_max:
@@ -207,10 +226,12 @@ def check_search(history: Iterable[Operation], initial: Value = None, states_max
             assert stuck_at.op is not None
             return f"{_show(stuck_at.op)}, and no order of the operations around it explains that"
         undone, state = stack.pop()
+        assert undone.op is not None
+        to_find[_found(undone.op)] += 1
         done &= ~undone.bit
         waiting += undone.twin is not None
         _put_back(undone)
-        node = undone.next
+        node = None if undone.op.kind is Kind.READ else undone.next
     return None
 
 
@@ -227,14 +248,23 @@ def _seen_key(done: int, state: Value) -> _Seen:
     return gapless, done >> gapless, state
 
 
-def _can_come_next(node: _Node, state: Value, done: int) -> bool:
+def _found(op: Operation) -> Value:
+    """The value that the operation surely found; None if that was nothing, or is not known."""
+    if op.returned is None or op.kind is Kind.WRITE:
+        return None
+    return op.value if op.kind is Kind.READ else op.expected
+
+
+def _can_come_next(node: _Node, state: Value, done: int, to_find: Counter[Value]) -> bool:
     op = node.op
     assert op is not None
     if op.kind is Kind.READ:
         return op.value == state
-    if op.kind is Kind.SWAP:
-        return op.expected == state
-    return op.returned is not None or (op.value != state and node.needs & done == node.needs)
+    if op.kind is Kind.SWAP and op.expected != state:
+        return False
+    if state is not None and to_find[state] > (_found(op) == state):
+        return False
+    return op.kind is Kind.SWAP or op.returned is not None or (op.value != state and node.needs & done == node.needs)
 
 
 def _linked(operations: list[Operation]) -> _Node:
