@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from flaredb.cli.ctl.http import Pd
+
 START_SECONDS_MAX = 30
 
 
@@ -52,6 +54,11 @@ class Demo:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def hold_still(pd: Pd) -> None:
+    """PD moves nothing by itself from now on."""
+    pd.post("/config", {"leader-schedule-limit": 0, "region-schedule-limit": 0})
 
 
 def pause(seconds: float) -> None:

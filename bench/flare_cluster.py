@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bench.demo import await_true
+from bench.demo import await_true, hold_still
 from bench.routes import Route, find_routes
 
 from flaredb.cli.cluster_plan import private_plan
@@ -96,7 +96,7 @@ class FlareCluster:
             self.local.wait_serving()
             await_true(self._is_spread, SETTLE_SECONDS_MAX, "every store leads its share of the regions")
             # Nothing moves while it is measured.
-            Pd(self.pd_address).post("/config", {"leader-schedule-limit": 0, "region-schedule-limit": 0})
+            hold_still(Pd(self.pd_address))
         except BaseException:
             self._processes.close()
             raise

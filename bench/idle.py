@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench.demo import Demo, pause
+from bench.demo import Demo, hold_still, pause
 from bench.kv_load import cpu_seconds
 from bench.split import Cluster
 
@@ -258,11 +258,11 @@ def processes(count: int, seconds: float) -> None:
     """See the module."""
     with Demo("i,j", config=PROCESS_CONFIG) as demo:
         cluster = Cluster(demo)
+        # All leaders will be where the first region's is: PD would move one after the other, and wake them.
+        hold_still(Pd(cluster.pd_address))
         for first in range(0, count - 3, 1_000):
             cluster.split([b"i/%06d" % number for number in range(first, min(first + 1_000, count - 3))])
             cluster.await_regions(min(first + 1_003, count))
-        # All leaders are where the first region's was: PD would move one after the other, and wake them.
-        Pd(cluster.pd_address).post("/config", {"leader-schedule-limit": 0, "region-schedule-limit": 0})
         pause(3 * seconds)
         before = [cpu_seconds([pid]) for pid in demo.pids]
         pause(seconds)

@@ -18,7 +18,7 @@ from random import Random
 from types import TracebackType
 from typing import Any
 
-from bench.demo import await_true, pause
+from bench.demo import await_true, hold_still, pause
 
 from flaredb.cli.cluster_plan import private_plan, private_ports
 from flaredb.cli.ctl.http import Pd, PdRefused
@@ -97,7 +97,7 @@ class MoveRig:
 
     def hold_still(self) -> None:
         """Nothing moves by itself."""
-        self.set(**{"leader-schedule-limit": 0, "region-schedule-limit": 0})
+        hold_still(self.pd)
 
     def add_store(self) -> StoreProcess:
         """One store more, serving."""

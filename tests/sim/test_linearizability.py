@@ -150,7 +150,7 @@ def crowd(writers: int) -> list[Operation]:
 
 
 def test_what_many_clients_do_at_a_time_is_searched_in_few_states() -> None:
-    """Seed 9005282: fourteen writes at a time took more states than a search may have."""
+    """Seed 9005282: eleven writes at a time took more states than a search may have."""
     history = crowd(14)
     assert check_search(history, states_max=3 * len(history)) is None
     history[-1] = Operation(READ, 3_000, 3_001, b"nobody's")
