@@ -11,7 +11,7 @@ import pytest
 from flaredb.model.commands import Get, Request
 from flaredb.model.ids import PeerId, RegionId, StoreId
 from flaredb.server.counters import Histogram
-from flaredb.server.loop import StoreLoop
+from flaredb.server.loop import LoopSettings, StoreLoop
 from flaredb.server.pace import (
     CROWDED_CALLS,
     CROWDED_SECONDS,
@@ -113,7 +113,7 @@ async def steps_at_once(*frames: int) -> list[int]:
         running = asyncio.get_running_loop()
         now = running.time()
         patch.setattr(running, "time", lambda: now)
-        loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), 100, Histogram(), now_ms=lambda: 0)
+        loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), Histogram(), LoopSettings(), lambda: 0)
         for count in frames:
             loop.submit(requests(count))
         loop.start()

@@ -19,12 +19,12 @@ from flaredb.engine.memory import MemoryEngine
 from flaredb.model.commands import Request
 from flaredb.model.ids import StoreId
 from flaredb.server.counters import Histogram
-from flaredb.server.loop import StoreLoop
+from flaredb.server.loop import LoopSettings, StoreLoop
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import RegionsListed, RequestsReceived
 from flaredb.store.store import Store
 from tests.rim.fake_pd import eventually
-from tests.rim.test_loop import FakeRim, FakeSink
+from tests.rim.loop_rig import FakeRim, FakeSink
 from tests.scenarios.promises import breaks, promise
 from tests.store.harness import CONFIG, put, region
 from tests.store.snapshot_files import MemorySnapshotFiles
@@ -74,7 +74,7 @@ class Process:
         self.sink = FakeSink("client", self.seen)
         store = Store(CONFIG, StoreId(1), self.engine, Random(1), 0, MemorySnapshotFiles())
         syncer = Syncer(self.engine, inline=True, durations=Histogram())
-        self.loop = StoreLoop(store, syncer, self.rim, 100, Histogram())
+        self.loop = StoreLoop(store, syncer, self.rim, Histogram(), LoopSettings())
         self.loop.submit(RegionsListed([FOUND]))
         self.loop.start()
 

@@ -77,6 +77,9 @@ class Counters:
     step: Histogram = field(default_factory=Histogram)
     """Steps of the store core, with their effects."""
 
+    idle_poll_s: float = 0.0
+    """So long the loop was kept awake instead of sleeping (server/idle_poll.py). Sources.measure sets it."""
+
     append_log: Histogram = field(default_factory=Histogram)
     """From the request for a sync to its end: what durability costs here."""
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flaredb.model.cluster import RegionHeartbeat
 from flaredb.model.ids import RegionId, StoreId
 from flaredb.model.region import Region
 from flaredb.server.counters import Histogram
+from flaredb.server.idle_poll import IdlePoll
 from flaredb.server.pace import Pace
 from flaredb.server.syncer import Syncer
 from flaredb.store.messages import (
@@ -84,6 +86,18 @@ def monotonic_ms() -> int:
     return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How a loop paces its steps."""
+
+    inputs_per_step: int = 4_096
+    keeps_pace: bool = True
+    """Steps may wait for more unary calls (see pace)."""
+
+    idle_poll_s: float = 0.0
+    """How long the loop stays awake at most after work for a single caller (see idle_poll)."""
+
+
 class StoreLoop:
     """Owns the store core. ``submit`` never waits; use it on the event loop's thread only."""
 
@@ -92,22 +106,21 @@ class StoreLoop:
         store: Store,
         syncer: Syncer,
         rim: Rim,
-        inputs_per_step: int,
         steps: Histogram,
+        settings: LoopSettings,
         now_ms: Callable[[], int] = monotonic_ms,
-        keeps_pace: bool = True,
     ) -> None:
-        """``keeps_pace``: steps may wait for more unary calls (see pace)."""
         self.store = store
         self._steps = steps
         self._syncer = syncer
         self._rim = rim
-        self._inputs_per_step = inputs_per_step
+        self._inputs_per_step = settings.inputs_per_step
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
+        self.idle_poll = IdlePoll(self._loop.call_soon, settings.idle_poll_s)
         self._inbox: list[Input] = []
         self._pace = Pace()
-        self._keeps_pace = keeps_pace
+        self._keeps_pace = settings.keeps_pace
         self._is_started = False
         self._is_scheduled = False
         self._is_alone = False
@@ -141,6 +154,7 @@ class StoreLoop:
     def stop(self) -> None:
         """No further step, and no further effect of this one. Syncs under way finish; their news is dropped."""
         self._is_stopped = True
+        self.idle_poll.forget()
         self._inbox.clear()
         self._late_news.clear()
         for timer in (self._timer, self._late_timer):
@@ -182,9 +196,19 @@ class StoreLoop:
             self.stop()
             self._rim.fatal(f"an invariant is broken: {type(error).__name__}: {error}", EXIT_INVARIANT_BROKEN)
             raise
-        self._is_alone = False
         self._steps.observe(time.perf_counter() - started)
+        self._stay_awake(started, effects)
+        self._is_alone = False
         self._plan_next()
+
+    def _stay_awake(self, began_s: float, effects: list[Effect]) -> None:
+        """After work for a single caller; not after ticks, heartbeats and other bookkeeping."""
+        if not self._is_alone:
+            self.idle_poll.forget()
+            return
+        is_owed = self.store.waiting_requests > 0
+        if is_owed or any(isinstance(effect, Sync | Reply) for effect in effects):
+            self.idle_poll.expect(began_s, is_owed)
 
     def _plan_next(self) -> None:
         if self._is_stopped or self._is_scheduled:

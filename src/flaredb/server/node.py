@@ -33,7 +33,7 @@ from flaredb.server.grpc_server import make_server
 from flaredb.server.health import HealthService
 from flaredb.server.http2.front import Http2Server
 from flaredb.server.logs import log_event
-from flaredb.server.loop import StoreLoop, monotonic_ms
+from flaredb.server.loop import LoopSettings, StoreLoop, monotonic_ms
 from flaredb.server.pd_link import PdLink
 from flaredb.server.peer_link import PeerLinks
 from flaredb.server.peer_server import PeerServer
@@ -110,15 +110,7 @@ class StoreNode:
         self._closers.append(store.close)
         self._syncer = Syncer(engine, measure_sync_seconds(engine) <= INLINE_SYNC_SECONDS_MAX, self.counters.append_log)
         self._closers.append(self._syncer.close)
-        # Only the library hands over calls one by one, so that waiting for more of them pays.
-        self.loop = StoreLoop(
-            store,
-            self._syncer,
-            self,
-            settings.raftstore.messages_per_tick,
-            self.counters.step,
-            keeps_pace=settings.server.grpc_server == "library",
-        )
+        self.loop = StoreLoop(store, self._syncer, self, self.counters.step, _loop_settings(settings))
         self._closers.append(self.loop.stop)
 
         snapshots.connect(cluster_id, known, store, self.loop.submit, lambda store_id: self.pd_link.resolve(store_id))
@@ -350,6 +342,7 @@ class StoreNode:
         stats, counters = self._stats(), self.counters
         peers = self.loop.store.peers.values()
         counters.region_count = len(peers)
+        counters.idle_poll_s = self.loop.idle_poll.polled_s
         counters.messages_refused = self.loop.store.messages_refused
         reads = self.loop.store.read_counts
         counters.busy = dict(self.loop.store.busy_counts)
@@ -464,6 +457,15 @@ def _rocks_options(settings: StoreSettings) -> RocksOptions:
         write_buffer_size_bytes=buffer_bytes,
         background_jobs_max=max(rocks.max_background_jobs, 2),
         open_files_max=rocks.max_open_files,
+    )
+
+
+def _loop_settings(settings: StoreSettings) -> LoopSettings:
+    return LoopSettings(
+        settings.raftstore.messages_per_tick,
+        # Only the library hands over calls one by one, so that waiting for more of them pays.
+        keeps_pace=settings.server.grpc_server == "library",
+        idle_poll_s=settings.server.idle_poll_ms / 1000,
     )
 
 

@@ -61,6 +61,7 @@ def _raft(counters: Counters) -> list[Metric]:
         histogram(
             "tikv_raftstore_raft_process_duration_secs", "Steps of the store, with effects", {"ready": counters.step}
         ),
+        plain("flaredb_idle_poll_seconds_total", "counter", "Time awake to be there at once", counters.idle_poll_s),
     ]
 
 
