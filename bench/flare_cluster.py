@@ -130,6 +130,8 @@ class FlareCluster:
         return found[-1]
 
     def _is_spread(self) -> bool:
+        """Each store leads its share; of many regions PD leaves some odd ones where they are."""
         routes = self.routes()
         leaders = [route.address for route in routes]
-        return all(leaders.count(store.ports.address) >= len(routes) // STORES for store in self.stores)
+        share = max(len(routes) // STORES * 9 // 10, 1)
+        return all(leaders.count(store.ports.address) >= share for store in self.stores)
