@@ -56,6 +56,7 @@ class FakeSyncer:
         self.asked: list[tuple[int, Callable[[int], None], Callable[[Exception], None]]] = []
         self.were_alone: list[bool] = []
         self.is_inline = False
+        self.is_busy = False
         self.error: Exception | None = None
 
     def sync(

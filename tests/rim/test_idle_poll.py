@@ -210,6 +210,14 @@ async def test_many_requests_do_not_keep_the_loop_awake(rig: Rig) -> None:
     assert await kept_awake(rig) == 0.0
 
 
+async def test_the_loop_does_not_stay_awake_while_the_thread_syncs(rig: Rig) -> None:
+    """It would keep the interpreter from the thread that has to say that the sync is done."""
+    rig.syncer.is_busy = True
+    await do_useful_steps(rig, [Sync(1)])
+    assert rig.loop.idle_poll.polled_s == 0.0
+    assert not rig.loop.idle_poll._is_looking
+
+
 async def test_a_loop_that_was_stopped_does_not_stay_awake(rig: Rig) -> None:
     await do_useful_steps(rig, [Reply([])])
     assert rig.loop.idle_poll._is_looking

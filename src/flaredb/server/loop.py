@@ -202,8 +202,9 @@ class StoreLoop:
         self._plan_next()
 
     def _stay_awake(self, began_s: float, effects: list[Effect]) -> None:
-        """After work for a single caller; not after ticks, heartbeats and other bookkeeping."""
-        if not self._is_alone:
+        """After work for a single caller; not after ticks, heartbeats and other bookkeeping, and not while the thread
+        syncs, which needs the interpreter to say so."""
+        if not self._is_alone or self._syncer.is_busy:
             self.idle_poll.forget()
             return
         is_owed = self.store.waiting_requests > 0

@@ -461,11 +461,13 @@ def _rocks_options(settings: StoreSettings) -> RocksOptions:
 
 
 def _loop_settings(settings: StoreSettings) -> LoopSettings:
+    """The gRPC library hands over calls one by one, so that waiting for more of them pays; and by a thread of its own,
+    which would compete with a loop that stays awake for the interpreter."""
+    is_library = settings.server.grpc_server == "library"
     return LoopSettings(
         settings.raftstore.messages_per_tick,
-        # Only the library hands over calls one by one, so that waiting for more of them pays.
-        keeps_pace=settings.server.grpc_server == "library",
-        idle_poll_s=settings.server.idle_poll_ms / 1000,
+        keeps_pace=is_library,
+        idle_poll_s=0.0 if is_library else settings.server.idle_poll_ms / 1000,
     )
 
 

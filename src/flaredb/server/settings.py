@@ -76,8 +76,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
     idle_poll_ms: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
     """The longest that a store which serves one caller at a time looks at its sockets again instead of sleeping: a put
-    alone takes a tenth less time, and a third more of the CPU's. Not done where waits have lately been longer, or where
-    others want the core. 0: never. No setting of TiKV's."""
+    alone takes a tenth less time, and a third more of the CPU's. Not done where waits have lately been longer, where
+    others want the core, where a sync takes more than 1 ms, or with grpc-server = "library". 0: never. No setting of
+    TiKV's."""
 
     labels: dict[str, str] = {}
     """Where the store stands, for the placement of replicas."""

@@ -70,7 +70,8 @@ class Syncer:
         self._recent: deque[float] = deque(maxlen=_RECENT_SYNCS)
         """Seconds that the last syncs took."""
         self._wanted = 0
-        self._is_busy = False
+        self.is_busy = False
+        """The thread is at it."""
         self._is_closed = False
         self._error: Exception | None = None
 
@@ -82,7 +83,7 @@ class Syncer:
         if self._error is not None:
             failed(self._error)
             return
-        if self._thread is None or (is_alone and not self._is_busy and self._is_fast()):
+        if self._thread is None or (is_alone and not self.is_busy and self._is_fast()):
             try:
                 self._timed_sync()
             except EngineError as error:
@@ -92,7 +93,7 @@ class Syncer:
                 done(sequence)
             return
         self._wanted = sequence
-        if not self._is_busy:
+        if not self.is_busy:
             self._begin(done, failed)
 
     def close(self) -> None:
@@ -114,7 +115,7 @@ class Syncer:
         return len(recent) == _RECENT_SYNCS and recent[_RECENT_SYNCS // 2] <= ALONE_SYNC_SECONDS_MAX
 
     def _begin(self, done: Done, failed: Failed) -> None:
-        self._is_busy = True
+        self.is_busy = True
         self._orders.put((self._wanted, done, failed))
 
     def _serve(self) -> None:
@@ -129,7 +130,7 @@ class Syncer:
                 self._loop.call_soon_threadsafe(self._finish, error, *order)
 
     def _finish(self, error: Exception | None, sequence: int, done: Done, failed: Failed) -> None:
-        self._is_busy = False
+        self.is_busy = False
         if error is not None:
             self._error = error
             failed(error)
