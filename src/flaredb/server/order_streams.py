@@ -7,6 +7,7 @@ shows no effect, so an order to a store without a stream, or beyond the bound of
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 from flaredb.model.ids import RegionId, StoreId
@@ -27,7 +28,7 @@ class OrderStream:
         self.store_id: StoreId | None = None
         """Whose regions it reports; None until the first heartbeat."""
 
-        self._orders: dict[RegionId, RegionOrder] = {}
+        self._orders: OrderedDict[RegionId, RegionOrder] = OrderedDict()
         self._refusals: list[pdpb_pb2.RegionHeartbeatResponse] = []
         self._news = asyncio.Event()
         self._is_ended = False
@@ -58,7 +59,8 @@ class OrderStream:
             while self._refusals:
                 yield self._refusals.pop(0)
             while self._orders:
-                yield order_to_pb(self._orders.pop(next(iter(self._orders))))
+                _, order = self._orders.popitem(last=False)
+                yield order_to_pb(order)
             if self._refusals or self._orders:
                 continue
             if self._is_ended:

@@ -192,8 +192,7 @@ def hear_news(store: StoreState) -> None:
     if news and len(store.awake) < len(store.peers):
         store.to_wake.update(dict.fromkeys(peer.region.id for peer in store.peers.values() if _counts_on(peer, news)))
     for _ in range(min(len(store.to_wake), WAKES_PER_STEP_MAX)):
-        region_id = next(iter(store.to_wake))
-        del store.to_wake[region_id]
+        region_id, _ = store.to_wake.popitem(last=False)
         if region_id in store.peers:
             wake(store, store.peers[region_id])
 

@@ -5,6 +5,7 @@ No operation is here: they are functions of a StoreState, one file each. store.p
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -82,7 +83,7 @@ class StoreState:
         self.awake: dict[RegionId, Peer] = {}
         """The peers that are ticked; the others sleep (hibernation.py)."""
         self.contacts = Contacts(config.election_ticks, rng.getrandbits(62) + 1, now_ms)
-        self.to_wake: dict[RegionId, None] = {}
+        self.to_wake: OrderedDict[RegionId, None] = OrderedDict()
         """Sleepers that wake in the next steps, in this order."""
         self.rare_reports: list[tuple[int, RegionId]] = []
         """A heap: when to report regions that sleep, at the earliest."""
