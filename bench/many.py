@@ -113,14 +113,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--processes", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     arguments = parser.parse_args(argv)
+    counts = [int(count) for count in arguments.regions.split(",")]
     if arguments.processes:
-        run_processes(
-            [int(count) for count in arguments.regions.split(",")], arguments.rounds, settings_of(arguments.set)
-        )
+        run_processes(counts, arguments.rounds, settings_of(arguments.set))
         return
     gc.set_threshold(*GC_THRESHOLDS)
     base = 0.0
-    for count in map(int, arguments.regions.split(",")):
+    for count in counts:
         with scratch() as directory:
             made = Stores(directory, 3, DEMO)
             made.create(count)

@@ -15,8 +15,6 @@ from flaredb.server.loop import LoopSettings, StoreLoop
 from flaredb.store.messages import Effect, Input, Note, SendSnapshot, StoreReached
 from tests.rim.fake_pd import eventually
 
-IDLE_POLL_S = 0.5
-
 
 class FakeStore:
     """Notes what each step is given; ``answer`` decides what it asks for."""
@@ -160,7 +158,7 @@ class FakeTime:
 class Rig:
     """A loop between fakes, with clocks of its own: ``now_ms`` is the store's, ``time`` the event loop's."""
 
-    def __init__(self, inputs_per_step: int = 100) -> None:
+    def __init__(self, inputs_per_step: int = 100, idle_poll_s: float = 0.0) -> None:
         self.store = FakeStore()
         self.syncer = FakeSyncer()
         self.rim = FakeRim()
@@ -168,7 +166,7 @@ class Rig:
         self.now_ms = 0
         store: Any = self.store
         syncer: Any = self.syncer
-        settings = LoopSettings(inputs_per_step, idle_poll_s=IDLE_POLL_S)
+        settings = LoopSettings(inputs_per_step, idle_poll_s=idle_poll_s)
         self.loop = StoreLoop(store, syncer, self.rim, self.durations, settings, lambda: self.now_ms)
         self.time = FakeTime()
         time: Any = self.time
@@ -176,9 +174,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def started_rig() -> AsyncIterator[Rig]:
+async def started_rig(idle_poll_s: float = 0.0) -> AsyncIterator[Rig]:
     """A rig whose loop has done its first step; stopped at the end."""
-    made = Rig()
+    made = Rig(idle_poll_s=idle_poll_s)
     made.loop.start()
     await eventually(lambda: made.store.steps)
     made.store.steps.clear()

@@ -169,7 +169,7 @@ def test_no_window_no_polling() -> None:
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    async with started_rig() as made:
+    async with started_rig(idle_poll_s=0.5) as made:
         yield made
 
 

@@ -113,7 +113,7 @@ async def steps_at_once(*frames: int) -> list[int]:
         running = asyncio.get_running_loop()
         now = running.time()
         patch.setattr(running, "time", lambda: now)
-        loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), Histogram(), LoopSettings(), lambda: 0)
+        loop = StoreLoop(cast(Any, store), cast(Any, None), cast(Any, None), Histogram(), LoopSettings(100), lambda: 0)
         for count in frames:
             loop.submit(requests(count))
         loop.start()

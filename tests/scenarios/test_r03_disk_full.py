@@ -74,7 +74,7 @@ class Process:
         self.sink = FakeSink("client", self.seen)
         store = Store(CONFIG, StoreId(1), self.engine, Random(1), 0, MemorySnapshotFiles())
         syncer = Syncer(self.engine, inline=True, durations=Histogram())
-        self.loop = StoreLoop(store, syncer, self.rim, Histogram(), LoopSettings())
+        self.loop = StoreLoop(store, syncer, self.rim, Histogram(), LoopSettings(100))
         self.loop.submit(RegionsListed([FOUND]))
         self.loop.start()
 

@@ -10,7 +10,8 @@ time, so it is done only where it pays:
   processes sleep. Waits for what an answer depends on and waits for the next request are counted apart.
 - A core that somebody else wants is his: every look gives way to whoever is ready to run. Where the others then keep
   the core for long, the machine is busy, and there is no polling for a while, twice as long each time.
-- Never among many requests: they keep the loop awake by themselves (loop.py).
+- Never among many requests, which keep the loop awake by themselves, and never while a thread needs the interpreter to
+  say something (loop.py, node.py).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def monotonic_ms() -> int:
 class LoopSettings:
     """How a loop paces its steps."""
 
-    inputs_per_step: int = 4_096
+    inputs_per_step: int
     keeps_pace: bool = True
     """Steps may wait for more unary calls (see pace)."""
 
